@@ -1,1 +1,2 @@
 //! Volley
+mod router;

@@ -1,0 +1,247 @@
+//! Process groups, as in Erlang's `pg`: named sets of PIDs in a plugin's scopes. They outlive the plugin's versions;
+//! a session that ends leaves all of them.
+
+use crate::denied::{Allowed, Denied, badarg};
+use crate::limits::Limits;
+use crate::pid::Pid;
+use crate::sessions::Sessions;
+use crate::subscriptions::PidSet;
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+/// The name of a group: any bytes.
+type Term = Arc<[u8]>;
+
+/// All scopes of all plugins.
+pub struct Groups {
+    limits: Arc<Limits>,
+    sessions: Arc<Sessions>,
+    scopes: Mutex<Map<(Arc<str>, String), Arc<Scope>>>,
+}
+
+/// One scope. Under its lock a session's slot may be locked, never the other way round.
+pub struct Scope {
+    limits: Arc<Limits>,
+    sessions: Arc<Sessions>,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    groups: Map<Term, PidSet>,
+    of: Map<u64, Vec<Term>>,
+    memberships: u64,
+}
+
+impl Groups {
+    /// None yet.
+    pub fn new(limits: Arc<Limits>, sessions: Arc<Sessions>) -> Self {
+        Self { limits, sessions, scopes: Mutex::default() }
+    }
+
+    /// A plugin's scope, made at the first time.
+    pub fn open(&self, plugin: &Arc<str>, name: &str) -> Allowed<Arc<Scope>> {
+        if name.is_empty() || name.len() as u64 > self.limits.group_bytes_max {
+            return badarg(format!("a scope's name has 1 to {} bytes", self.limits.group_bytes_max));
+        }
+        let mut scopes = self.scopes.lock();
+        let key = (plugin.clone(), name.to_owned());
+        if let Some(scope) = scopes.get(&key) {
+            return Ok(scope.clone());
+        }
+        if scopes.keys().filter(|(owner, _)| owner == plugin).count() as u64 >= self.limits.scopes_max {
+            return Err(Denied::Limit("scopes_max"));
+        }
+        let scope = Arc::new(Scope {
+            limits: self.limits.clone(),
+            sessions: self.sessions.clone(),
+            members: Mutex::default(),
+        });
+        scopes.insert(key, scope.clone());
+        Ok(scope)
+    }
+
+    /// A dead PID leaves all groups. To be called after its session ended, so that nobody can join it again.
+    pub fn exit(&self, pid: Pid) {
+        let scopes: Vec<Arc<Scope>> = self.scopes.lock().values().cloned().collect();
+        for scope in scopes {
+            scope.members.lock().forget(pid.to_bits());
+        }
+    }
+
+    /// How many memberships there are.
+    pub fn memberships(&self) -> u64 {
+        self.scopes.lock().values().map(|scope| scope.members.lock().memberships).sum()
+    }
+}
+
+impl Scope {
+    /// How many were not in the group before. The dead do not join.
+    pub fn join(&self, group: &[u8], pids: &[u64]) -> Allowed<u64> {
+        if group.len() as u64 > self.limits.group_bytes_max {
+            return badarg(format!("a group's name has at most {} bytes", self.limits.group_bytes_max));
+        }
+        let mut members = self.members.lock();
+        if members.memberships + pids.len() as u64 > self.limits.group_members_max {
+            return Err(Denied::Limit("group_members_max"));
+        }
+        // Looked at under the scope's lock: a session that ends later leaves after we are done.
+        let live = |bits: &&u64| Pid::from_bits(**bits).is_some_and(|pid| self.sessions.is_live(pid));
+        Ok(pids.iter().filter(live).filter(|bits| members.add(group, **bits)).count() as u64)
+    }
+
+    /// How many were in the group.
+    pub fn leave(&self, group: &[u8], pids: &[u64]) -> u64 {
+        let mut members = self.members.lock();
+        pids.iter().filter(|bits| members.remove(group, **bits)).count() as u64
+    }
+
+    /// In ascending order.
+    pub fn members(&self, group: &[u8]) -> Vec<u64> {
+        let mut list = Vec::new();
+        self.copy_into(group, &mut list);
+        list.sort_unstable();
+        list
+    }
+
+    /// Adds all members to a list, in no particular order.
+    pub fn copy_into(&self, group: &[u8], list: &mut Vec<u64>) {
+        if let Some(pids) = self.members.lock().groups.get(group) {
+            list.extend(pids.iter().copied());
+        }
+    }
+
+    /// What a PID is a member of, in ascending order.
+    pub fn groups_of(&self, pid: u64) -> Vec<Vec<u8>> {
+        let mut groups: Vec<Vec<u8>> =
+            self.members.lock().of.get(&pid).map_or_else(Vec::new, |of| of.iter().map(|group| group.to_vec()).collect());
+        groups.sort_unstable();
+        groups
+    }
+
+    /// How many members each group has.
+    pub fn count(&self, groups: &[Vec<u8>]) -> Vec<u64> {
+        let members = self.members.lock();
+        groups.iter().map(|group| members.groups.get(&**group).map_or(0, |pids| pids.len() as u64)).collect()
+    }
+}
+
+impl Members {
+    fn add(&mut self, group: &[u8], pid: u64) -> bool {
+        let name = match self.groups.get_key_value(group) {
+            Some((name, _)) => name.clone(),
+            None => Term::from(group),
+        };
+        if !self.groups.entry(name.clone()).or_default().insert(pid) {
+            return false;
+        }
+        self.of.entry(pid).or_default().push(name);
+        self.memberships += 1;
+        true
+    }
+
+    fn remove(&mut self, group: &[u8], pid: u64) -> bool {
+        if !self.remove_from_group(group, pid) {
+            return false;
+        }
+        if let Some(of) = self.of.get_mut(&pid) {
+            of.retain(|name| **name != *group);
+            if of.is_empty() {
+                self.of.remove(&pid);
+            }
+        }
+        true
+    }
+
+    fn remove_from_group(&mut self, group: &[u8], pid: u64) -> bool {
+        let Some(pids) = self.groups.get_mut(group) else { return false };
+        if !pids.swap_remove(&pid) {
+            return false;
+        }
+        if pids.is_empty() {
+            self.groups.remove(group);
+        }
+        self.memberships -= 1;
+        true
+    }
+
+    fn forget(&mut self, pid: u64) {
+        for group in self.of.remove(&pid).unwrap_or_default() {
+            self.remove_from_group(&group, pid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join(u8, Vec<usize>),
+        Leave(u8, Vec<usize>),
+        Exit(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let pids = || prop::collection::vec(0..8usize, 0..4);
+        let step = prop_oneof![
+            4 => (0..3u8, pids()).prop_map(|(group, pids)| Step::Join(group, pids)),
+            2 => (0..3u8, pids()).prop_map(|(group, pids)| Step::Leave(group, pids)),
+            1 => (0..8usize).prop_map(Step::Exit),
+        ];
+        prop::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn a_scope_is_a_set_of_pairs_of_which_the_dead_are_gone(steps in steps()) {
+            let limits = Arc::new(Limits::default());
+            let sessions = Arc::new(Sessions::new(0, limits.clone()));
+            let pids: Vec<Pid> = (0..8).map(|_| sessions.open(None, None).unwrap().pid).collect();
+            let groups = Groups::new(limits, sessions.clone());
+            let scope = groups.open(&"plugin".into(), "scope").unwrap();
+            let (mut model, mut dead) = (BTreeSet::new(), BTreeSet::new());
+            let bits = |indices: &[usize]| indices.iter().map(|index| pids[*index].to_bits()).collect::<Vec<_>>();
+            for step in steps {
+                match step {
+                    Step::Join(group, who) => {
+                        let mut joined = 0;
+                        for pid in &who {
+                            joined += u64::from(!dead.contains(pid) && model.insert((group, *pid)));
+                        }
+                        prop_assert_eq!(scope.join(&[group], &bits(&who)), Ok(joined));
+                    }
+                    Step::Leave(group, who) => {
+                        let left = who.iter().filter(|pid| model.remove(&(group, **pid))).count() as u64;
+                        prop_assert_eq!(scope.leave(&[group], &bits(&who)), left);
+                    }
+                    Step::Exit(pid) => {
+                        sessions.end(pids[pid]);
+                        groups.exit(pids[pid]);
+                        dead.insert(pid);
+                        model.retain(|(_, member)| *member != pid);
+                    }
+                }
+                prop_assert_eq!(groups.memberships(), model.len() as u64);
+            }
+            for group in 0..3u8 {
+                let mut expected: Vec<u64> =
+                    model.iter().filter(|(of, _)| *of == group).map(|(_, pid)| pids[*pid].to_bits()).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(scope.count(&[vec![group]]), vec![expected.len() as u64]);
+                prop_assert_eq!(scope.members(&[group]), expected);
+            }
+            for (index, pid) in pids.iter().enumerate() {
+                let expected: Vec<Vec<u8>> =
+                    model.iter().filter(|(_, member)| *member == index).map(|(group, _)| vec![*group]).collect();
+                prop_assert_eq!(scope.groups_of(pid.to_bits()), expected);
+            }
+        }
+    }
+}

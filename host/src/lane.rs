@@ -1,0 +1,280 @@
+//! A lane: one thread that routes the events of its share of a plugin's topics, one after the other.
+//!
+//! A topic always goes to the same lane, which is what keeps its events in order for each recipient. A lane drains what
+//! has queued up, routes each event, and fires one volley for the lot: under load the batches grow, and each response
+//! carries several messages.
+
+mod queue;
+
+use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
+use crate::message::Message;
+use crate::metrics::PluginMetrics;
+use crate::outcome::{Outcome, Refusal};
+use crate::pid::Pid;
+use crate::protocol::{message, payload};
+use crate::recipients::Resolver;
+use crate::router::{Guest, Mounted};
+use crate::session::ExitReason;
+use crate::shared::Shared;
+use crate::topic::Topic;
+use crate::volley::Volley;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use queue::Queue;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// The publishers' end of a lane.
+pub struct Lane {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Lane {
+    /// Starts the thread; `guest` is warm.
+    pub fn start(
+        name: String,
+        mounted: Arc<ArcSwap<Mounted>>,
+        guest: Guest,
+        metrics: Arc<PluginMetrics>,
+        shared: Arc<Shared>,
+    ) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::new(&shared.limits));
+        let volley = Volley::new(shared.workers.count());
+        let thread = LaneThread { queue: queue.clone(), mounted, guest: Some(guest), metrics, shared, volley };
+        let thread = std::thread::Builder::new().name(name).spawn(move || thread.run())?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues an event; a full lane gives it back.
+    pub fn offer(&self, event: Event) -> Result<(), Event> {
+        self.queue.offer(event)
+    }
+
+    /// Queues an exit or a timer, which have their own places.
+    pub fn offer_reserved(&self, event: Event) {
+        self.queue.offer_reserved(event);
+    }
+
+    /// How many events wait.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Routes what is queued, then ends the thread.
+    pub fn finish(&self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.lock().take() {
+            thread.join().expect("a lane's thread does not panic");
+        }
+    }
+}
+
+struct LaneThread {
+    queue: Arc<Queue>,
+    /// What to route by; another thread may publish a new one at any time.
+    mounted: Arc<ArcSwap<Mounted>>,
+    /// None after a fault, until the next event.
+    guest: Option<Guest>,
+    metrics: Arc<PluginMetrics>,
+    shared: Arc<Shared>,
+    volley: Volley,
+}
+
+/// A resolved delivery: nothing of it is visible yet.
+type Prepared = (Vec<u64>, Arc<Message>);
+
+impl LaneThread {
+    fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.queue.take_batch(&mut batch) {
+            self.volley.begin();
+            for mut event in batch.drain(..) {
+                let reply = std::mem::replace(&mut event.reply, Reply::nobody());
+                let answer = self.handle(&event);
+                reply.send(answer);
+            }
+            let polls = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
+            if polls > 0 {
+                self.shared.metrics.volleys.inc();
+                self.shared.metrics.volley_polls.inc_by(polls as u64);
+            }
+        }
+    }
+
+    /// What the host itself does about an event comes before the rule is asked.
+    fn handle(&mut self, event: &Event) -> Answer {
+        let nothing_to_do = Ok(Routed { event: event.id, recipients: 0 });
+        match (&event.what, event.sender) {
+            (Happening::Join { .. }, Some(pid)) if self.shared.subscriptions.contains(&event.topic, pid) => nothing_to_do,
+            (Happening::Join { .. }, Some(pid)) => self.join(event, pid),
+            (Happening::Leave, Some(pid)) if !self.unsubscribe(&event.topic, pid) => nothing_to_do,
+            (Happening::Exit(_), Some(pid)) => {
+                self.shared.subscriptions.remove(&event.topic, pid);
+                self.route(event)
+            }
+            _ => self.route(event),
+        }
+    }
+
+    fn route(&mut self, event: &Event) -> Answer {
+        let outcome = self.ask(event)?;
+        self.deliver(event, outcome)
+    }
+
+    /// The joiner is a subscriber once the rule has agreed, and before its deliveries are resolved.
+    fn join(&mut self, event: &Event, pid: Pid) -> Answer {
+        let outcome = self.ask(event)?;
+        self.subscribe(&event.topic, pid).inspect_err(|_| self.route_missed_exit(event))?;
+        self.deliver(event, outcome).inspect_err(|_| {
+            self.unsubscribe(&event.topic, pid);
+        })
+    }
+
+    /// Asks the rule, and sees to it that one that failed is replaced.
+    fn ask(&mut self, event: &Event) -> Result<Outcome, Unrouted> {
+        self.metrics.events.inc();
+        let mounted = self.mounted.load();
+        if self.guest.as_ref().is_some_and(|guest| guest.is_spent() || !guest.is_of(&mounted)) {
+            self.guest = None;
+        }
+        let guest = match &mut self.guest {
+            Some(guest) => guest,
+            None => match Guest::warm(&mounted, &self.shared) {
+                Ok(guest) => self.guest.insert(guest),
+                Err(fault) => return Err(self.failed(event, &fault.to_string())),
+            },
+        };
+        let start = Instant::now();
+        let routed = guest.route(event);
+        self.metrics.route.add_ns(start.elapsed().as_nanos() as u64);
+        match routed {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(refusal)) => Err(self.refused(event, refusal)),
+            Err(fault) => {
+                self.guest = None;
+                Err(self.failed(event, &fault.to_string()))
+            }
+        }
+    }
+
+    /// Resolves everything before anything becomes visible, so that an event fails as a whole.
+    fn deliver(&mut self, event: &Event, outcome: Outcome) -> Answer {
+        let remove = outcome.remove.clone();
+        let prepared = self.prepare(event, outcome).map_err(|words| self.failed(event, &words))?;
+        let mut recipients = 0;
+        for (pids, message) in &prepared {
+            recipients += self.volley.deliver(&self.shared.sessions, pids, message);
+        }
+        for pid in remove.into_iter().filter_map(Pid::from_bits) {
+            self.unsubscribe(&event.topic, pid);
+        }
+        self.metrics.recipients.inc_by(recipients);
+        Ok(Routed { event: event.id, recipients })
+    }
+
+    fn prepare(&self, event: &Event, outcome: Outcome) -> Result<Vec<Prepared>, String> {
+        let limits = &self.shared.limits;
+        if outcome.deliveries.len() as u64 > limits.deliveries_max {
+            return Err("the rule returned more than deliveries_max deliveries".into());
+        }
+        let plugin = &self.mounted.load().plugin;
+        let (subscriptions, groups) = (&self.shared.subscriptions, &self.shared.groups);
+        let mut resolver = Resolver::new(plugin, &event.topic, subscriptions, groups, limits);
+        let mut bytes_left = limits.outcome_bytes_max;
+        let mut forwarded = None;
+        let mut prepared = Vec::with_capacity(outcome.deliveries.len());
+        for delivery in outcome.deliveries {
+            let list = resolver.resolve(delivery.to)?;
+            let message = match delivery.message {
+                None => forwarded.get_or_insert_with(|| self.render(event, own_data(event))).clone(),
+                Some(data) => {
+                    bytes_left = bytes_left
+                        .checked_sub(data.len() as u64)
+                        .ok_or("the rule returned payloads of more than outcome_bytes_max bytes")?;
+                    self.render(event, &checked(data)?)
+                }
+            };
+            prepared.push((list, message));
+        }
+        Ok(prepared)
+    }
+
+    fn render(&self, event: &Event, data: &Payload) -> Arc<Message> {
+        Message::new(message::render(event, data), &self.shared.sessions.message_bytes)
+    }
+
+    fn subscribe(&self, topic: &Topic, pid: Pid) -> Result<(), Unrouted> {
+        let topics_max = self.shared.limits.session_topics_max;
+        let noted = self.shared.sessions.with(pid, |session| {
+            let room = (session.topics.len() as u64) < topics_max;
+            if room {
+                session.topics.push(topic.clone());
+            }
+            room
+        });
+        match noted {
+            // A session that ends from here on routes its exit through this lane, after this event.
+            Some(true) => {
+                self.shared.subscriptions.add(topic, pid);
+                Ok(())
+            }
+            Some(false) => Err(Unrouted::Limited(format!("a session has at most {topics_max} subscriptions"))),
+            None => Err(Unrouted::Gone),
+        }
+    }
+
+    fn unsubscribe(&self, topic: &Topic, pid: Pid) -> bool {
+        self.shared.sessions.with(pid, |session| session.topics.retain(|joined| joined != topic));
+        self.shared.subscriptions.remove(topic, pid)
+    }
+
+    /// The rule let a session in that could not be subscribed any more: it gets to know that it is out again.
+    fn route_missed_exit(&self, join: &Event) {
+        self.queue.offer_reserved(Event {
+            id: self.shared.event_ids.next(),
+            topic: join.topic.clone(),
+            sender: join.sender,
+            user: join.user.clone(),
+            time_ms: join.time_ms,
+            what: Happening::Exit(ExitReason::Normal),
+            reply: Reply::nobody(),
+        });
+    }
+
+    fn refused(&self, event: &Event, refusal: Refusal) -> Unrouted {
+        self.metrics.refusals.inc();
+        if !matches!(event.what, Happening::Publish(_) | Happening::Join { .. }) {
+            tracing::warn!(plugin = %self.mounted.load().plugin, topic = %event.topic, event = event.id, ?refusal,
+                "a rule refused what cannot be refused");
+        }
+        match refusal {
+            Refusal::Refused(words) => Unrouted::Refused(words),
+            Refusal::Invalid(words) => Unrouted::Invalid(words),
+        }
+    }
+
+    fn failed(&self, event: &Event, words: &str) -> Unrouted {
+        self.metrics.faults.inc();
+        tracing::error!(plugin = %self.mounted.load().plugin, topic = %event.topic, event = event.id, "the plugin failed: {words}");
+        Unrouted::Failed(words.into())
+    }
+}
+
+/// A rule's payload is held to what a client's is.
+fn checked(data: Payload) -> Result<Payload, String> {
+    match data {
+        Payload::Json(json) => payload::json(json).map_err(|words| format!("in a delivery of the rule {words}")),
+        Payload::Text(_) | Payload::Binary(_) => Ok(data),
+    }
+}
+
+/// What `forward` forwards.
+fn own_data(event: &Event) -> &Payload {
+    static NULL: Payload = Payload::Json(bytes::Bytes::from_static(b"null"));
+    match &event.what {
+        Happening::Publish(data) | Happening::Timer(data) => data,
+        Happening::Join { .. } | Happening::Leave | Happening::Exit(_) => &NULL,
+    }
+}

@@ -1,0 +1,185 @@
+//! Every bound of the server: its name (unit last), its default and what happens when it is reached.
+//!
+//! One table makes the struct, the keys of `[limits]` in the config, `--limit NAME=VALUE` and the help text, so that no
+//! bound exists without a name and a description.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)*) => {
+        /// All bounds. Zero is allowed where it makes sense and then means none at all, never "without bound".
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits { $($(#[doc = $doc])+ pub $name: u64,)* }
+
+        impl Default for Limits {
+            fn default() -> Self { Self { $($name: $default,)* } }
+        }
+
+        /// Name, default and description of each bound, in the order of the struct.
+        pub const TABLE: &[(&str, u64, &str)] = &[$((stringify!($name), $default, concat!($($doc),+)),)*];
+
+        impl Limits {
+            /// Sets the bound of that name; false when there is none.
+            pub fn set(&mut self, name: &str, value: u64) -> bool {
+                match name { $(stringify!($name) => self.$name = value,)* _ => return false }
+                true
+            }
+        }
+    };
+}
+
+limits! {
+    /// Sessions at once; opening a further one is a 503.
+    sessions_max = 1_000_000;
+    /// Client connections at once; a further one is closed at once.
+    connections_max = 1_000_000;
+    /// A session ends this long after its last request, unless a poll is parked.
+    linger_ms = 60_000;
+    /// How long a poll waits that does not say.
+    wait_ms = 25_000;
+    /// A poll that asks for a longer wait waits this long.
+    wait_ms_max = 60_000;
+    /// Messages kept for a session; the oldest is dropped and counted in `gap`.
+    mailbox_messages_max = 2_000;
+    /// Bytes kept for a session; the oldest is dropped, but the newest message always stays.
+    mailbox_bytes_max = MIB;
+    /// Bytes of all messages in memory; beyond it a delivery leaves a mailbox only its newest message.
+    mailboxes_bytes_max = 1024 * MIB;
+    /// Messages in one response; the next poll gets the rest.
+    response_messages_max = 1_000;
+    /// Bytes of messages in one response; one message always fits.
+    response_bytes_max = MIB;
+    /// The body of an event, or the data of a line of a batch; more is a 413.
+    event_bytes_max = MIB;
+    /// The body of a batch; more is a 413.
+    batch_bytes_max = 8 * MIB;
+    /// Lines of a batch; more is a 413.
+    batch_lines_max = 10_000;
+    /// Lines of one batch that are being routed at once.
+    batch_events_in_flight_max = 64;
+    /// A request's line and headers; more is a 431.
+    request_head_bytes_max = 16 * KIB;
+    /// The body of any other call, such as opening a session; more is a 413.
+    request_body_bytes_max = 64 * KIB;
+    /// The name of a user; more is a 400.
+    user_bytes_max = 255;
+    /// Subscriptions of one session; a further one is a 403.
+    session_topics_max = 1_000;
+    /// A connection without a request is closed after this time.
+    idle_ms = 75_000;
+    /// Time to send a request's head, once its first byte came; then the connection is closed.
+    head_ms = 10_000;
+    /// Time to send a request's body and to get its answer; then the connection is closed.
+    request_ms = 60_000;
+    /// Time a client may take to read an answer; then the connection is closed, and the messages stay.
+    write_ms = 30_000;
+    /// Events waiting in one lane; a publisher gets 503 with Retry-After beyond. Exits and timers have their own places.
+    lane_queue_events_max = 4_096;
+    /// Bytes of event data waiting in one lane; 503 beyond.
+    lane_queue_bytes_max = 64 * MIB;
+    /// Events that a lane routes before it fires the volley for all of them.
+    lane_batch_events_max = 64;
+    /// Sockets that a lane writes by itself; a larger volley is written by the connections' own threads.
+    volley_inline_pids_max = 128;
+    /// Sockets that a thread writes of a large volley before it looks after its other connections.
+    volley_chunk_pids_max = 64;
+    /// A rule's time for one event; then it is stopped and the event fails with 502.
+    route_ms_max = 500;
+    /// A rule's time to initialise.
+    init_ms_max = 5_000;
+    /// Linear memory of one instance of a rule; growing beyond fails in the guest.
+    instance_bytes_max = 64 * MIB;
+    /// An instance is replaced after this many events.
+    instance_events_max = 1_000_000;
+    /// Deliveries of one event; more is a fault of the plugin.
+    deliveries_max = 1_000;
+    /// Recipients of one event over all its deliveries, and PIDs that its expressions touch; more is a fault.
+    recipients_max = 16_777_216;
+    /// Operations of one recipient expression; more is a fault.
+    expression_ops_max = 64;
+    /// Bytes of all payloads that a rule returns for one event; more is a fault.
+    outcome_bytes_max = 4 * MIB;
+    /// A plugin's tables; opening a further one is a system-limit.
+    tables_max = 64;
+    /// Objects of one table, whatever the plugin asked for.
+    table_objects_max = 10_000_000;
+    /// Bytes of one table's keys and values, whatever the plugin asked for.
+    table_bytes_max = 256 * MIB;
+    /// Objects, keys or operations in one call to a table; more is a badarg.
+    table_call_max = 10_000;
+    /// Scopes of groups that a plugin may open.
+    scopes_max = 16;
+    /// Memberships in one scope.
+    group_members_max = 10_000_000;
+    /// The name of a group; more is a badarg.
+    group_bytes_max = KIB;
+    /// Timers of one plugin that are still to fire; a further one is a system-limit.
+    timers_max = 100_000;
+    /// One line that a rule logs; the rest is cut.
+    log_bytes_max = 4 * KIB;
+    /// Lines that a rule may log for one event; further ones are dropped and counted.
+    log_lines_max = 100;
+    /// How long the answer to an Idempotency-Key is remembered.
+    idempotency_ms = 300_000;
+    /// Idempotency keys remembered; the oldest is forgotten.
+    idempotency_keys_max = 100_000;
+    /// Rows on one page of an admin listing.
+    admin_page_max = 1_000;
+    /// A SIGTERM is done within this time; parked polls are ended spread over as much of it as their number needs.
+    drain_ms = 5_000;
+}
+
+/// A timer of a rule waits at least this long: a rule must not be able to spin the host.
+pub const TIMER_MS_MIN: u64 = 10;
+
+impl Limits {
+    /// How long a session lingers without a request.
+    pub fn linger(&self) -> Duration {
+        Duration::from_millis(self.linger_ms)
+    }
+
+    /// A wait as the client asked for it, capped.
+    pub fn wait_ms(&self, asked_ms: Option<u64>) -> u64 {
+        asked_ms.unwrap_or(self.wait_ms).min(self.wait_ms_max)
+    }
+
+    /// What makes no sense together, in words that name the keys.
+    pub fn check(&self) -> Result<(), String> {
+        let rules = [
+            (self.mailbox_messages_max >= 1, "mailbox_messages_max is at least 1"),
+            (self.response_messages_max >= 1, "response_messages_max is at least 1"),
+            (self.lane_batch_events_max >= 1, "lane_batch_events_max is at least 1"),
+            (self.lane_queue_events_max >= 1, "lane_queue_events_max is at least 1"),
+            (self.volley_chunk_pids_max >= 1, "volley_chunk_pids_max is at least 1"),
+            (self.batch_events_in_flight_max >= 1, "batch_events_in_flight_max is at least 1"),
+            (self.request_head_bytes_max >= 8 * KIB, "request_head_bytes_max is at least 8192"),
+            (self.route_ms_max >= 10, "route_ms_max is at least 10"),
+            (self.sessions_max <= crate::pid::SLOTS_MAX.into(), "sessions_max is at most 33554432"),
+            (self.event_bytes_max <= u64::from(u32::MAX) / 8, "event_bytes_max is at most 512 MiB"),
+            (self.wait_ms <= self.wait_ms_max, "wait_ms is at most wait_ms_max"),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, words)| Err((*words).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_a_unit_and_can_be_set_by_name() {
+        let mut limits = Limits::default();
+        limits.check().expect("the defaults fit together");
+        for (name, default, description) in TABLE {
+            assert!(name.ends_with("_max") || name.ends_with("_ms"), "{name} says no unit");
+            assert!(description.trim().ends_with('.'), "{name} is described in sentences");
+            assert!(limits.set(name, *default), "{name}");
+        }
+        assert!(!limits.set("no_such_limit", 1));
+    }
+}

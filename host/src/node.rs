@@ -1,0 +1,160 @@
+//! The node: sessions and plugins put together. Events go from here into lanes; sessions end here.
+
+use crate::clock;
+use crate::event::{Answer, Event, Happening, Reply, Unrouted};
+use crate::idempotency::{Key, Keys, Seen};
+use crate::pid::Pid;
+use crate::protocol::answer::Ending;
+use crate::protocol::cors::Cors;
+use crate::routes::Routes;
+use crate::session::{ExitReason, Session};
+use crate::sessions::Due;
+use crate::shared::Shared;
+use crate::timers::Timer;
+use crate::topic::Topic;
+use crate::volley::Writer;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use tokio::sync::oneshot;
+
+/// What serves clients and operators.
+pub struct Node {
+    /// What outlives plugins and connections.
+    pub shared: Arc<Shared>,
+    /// Which plugin routes which topic.
+    pub routes: ArcSwap<Routes>,
+    /// Which pages of a browser may call.
+    pub cors: Cors,
+    keys: Arc<Keys>,
+    draining: AtomicBool,
+    /// How long a client is told to stay away, at most.
+    retry_ms_max: AtomicU64,
+}
+
+/// Who causes an event.
+#[derive(Clone, Debug, Default)]
+pub struct Sender {
+    /// Its session; none for a back-end that publishes without one.
+    pub pid: Option<Pid>,
+    /// The session's user.
+    pub user: Option<Arc<str>>,
+}
+
+impl Node {
+    /// Puts it together.
+    pub fn new(shared: Arc<Shared>, routes: Routes, cors: Cors) -> Self {
+        Self {
+            keys: Arc::new(Keys::new(shared.limits.clone())),
+            shared,
+            routes: ArcSwap::from_pointee(routes),
+            cors,
+            draining: AtomicBool::new(false),
+            retry_ms_max: AtomicU64::new(0),
+        }
+    }
+
+    /// Has an event routed and waits for what becomes of it.
+    pub async fn submit(&self, topic: Topic, sender: Sender, what: Happening) -> Answer {
+        let (tell, told) = oneshot::channel();
+        self.offer(self.event(topic, sender, what, Reply::to(move |answer| drop(tell.send(answer)))))?;
+        told.await.unwrap_or(Err(Unrouted::Draining))
+    }
+
+    /// The same under an idempotency key. The answer is remembered even if the client does not wait for it.
+    pub async fn submit_once(&self, key: String, topic: Topic, sender: Sender, what: Happening) -> Answer {
+        let ticket = match self.keys.see(Key { publisher: sender.pid, topic: topic.clone(), key }) {
+            Seen::Answered(routed) => return Ok(routed),
+            Seen::InFlight(told) => return told.await.unwrap_or(Err(Unrouted::Draining)),
+            Seen::Never(ticket) => ticket,
+        };
+        let (tell, told) = oneshot::channel();
+        let reply = Reply::to(move |answer| {
+            ticket.answer(&answer);
+            drop(tell.send(answer));
+        });
+        self.offer(self.event(topic, sender, what, reply))?;
+        told.await.unwrap_or(Err(Unrouted::Draining))
+    }
+
+    fn event(&self, topic: Topic, sender: Sender, what: Happening, reply: Reply) -> Event {
+        let (id, time_ms) = (self.shared.event_ids.next(), clock::unix_ms());
+        Event { id, topic, sender: sender.pid, user: sender.user, time_ms, what, reply }
+    }
+
+    fn offer(&self, event: Event) -> Result<(), Unrouted> {
+        if self.is_draining() {
+            return Err(Unrouted::Draining);
+        }
+        let routes = self.routes.load();
+        let mount = routes.mount(&event.topic).ok_or(Unrouted::NoPlugin)?;
+        mount.offer(event).map_err(|_| Unrouted::Busy)
+    }
+
+    /// Ends a session; false when there was none.
+    pub fn end_session(&self, pid: Pid, reason: ExitReason) -> bool {
+        let Some(session) = self.shared.sessions.end(pid) else { return false };
+        self.session_over(pid, *session, reason);
+        true
+    }
+
+    /// A session has ended: it leaves its groups, its poll is told, and its exits are routed, one for each topic.
+    fn session_over(&self, pid: Pid, session: Session, reason: ExitReason) {
+        self.shared.groups.exit(pid);
+        if let Some(parked) = session.parked {
+            Writer::default().end(parked, Ending::SessionOver, &self.shared.limits);
+        }
+        let routes = self.routes.load();
+        for topic in session.topics {
+            let sender = Sender { pid: Some(pid), user: session.user.clone() };
+            match routes.mount(&topic) {
+                Some(mount) => {
+                    let exit = self.event(topic, sender, Happening::Exit(reason), Reply::nobody());
+                    mount.lane(&exit.topic).offer_reserved(exit);
+                }
+                None => drop(self.shared.subscriptions.remove(&topic, pid)),
+            }
+        }
+    }
+
+    /// Does what has come due: ends polls that have waited long enough, and sessions that nobody asks for. To be called
+    /// every now and then from one thread.
+    pub fn tick(&self, writer: &mut Writer) {
+        self.shared.sessions.come_due(clock::now_ms(), |due| match due {
+            Due::Poll(parked) => writer.end(parked, Ending::Deadline, &self.shared.limits),
+            Due::Linger(pid, session) => self.session_over(pid, *session, ExitReason::Timeout),
+        });
+    }
+
+    /// Turns a timer into an event.
+    pub fn fire(&self, timer: Timer) {
+        let routes = self.routes.load();
+        match routes.mount(&timer.topic).filter(|mount| mount.plugin() == timer.plugin) {
+            Some(mount) => {
+                let event = self.event(timer.topic, Sender::default(), Happening::Timer(timer.data), Reply::nobody());
+                mount.lane(&event.topic).offer_reserved(event);
+            }
+            None => tracing::warn!(plugin = %timer.plugin, topic = %timer.topic,
+                "a timer is dropped: its topic is not routed by the plugin that set it"),
+        }
+    }
+
+    /// Whether the server is going down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// From here on nothing new is taken on, and clients are told to stay away for a random time up to this.
+    pub fn begin_drain(&self, retry_ms_max: u64) {
+        self.retry_ms_max.store(retry_ms_max, Relaxed);
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Ends a session's poll because the server is going down.
+    pub fn end_parked(&self, pid: Pid) {
+        if let Some(parked) = self.shared.sessions.unpark_any(pid) {
+            let retry_ms = rand::random_range(0..=self.retry_ms_max.load(Relaxed));
+            Writer::default().end(parked, Ending::Draining { retry_ms }, &self.shared.limits);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The answer of a poll, as the bytes that go into its socket.
+//!
+//! Rendered into a buffer that the volley uses again and again: the messages are copied as they were rendered once,
+//! only the cursor differs; the head goes in front of the body once its length is known.
+
+use crate::clock;
+use crate::mailbox::Page;
+use crate::protocol::problem::Problem;
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// Room for the head, but for the origin that it may have to name.
+const HEAD_BYTES_MAX: usize = 288;
+
+/// What the response of a parked poll carries besides its messages.
+#[derive(Clone, Debug, Default)]
+pub struct Owed {
+    /// For `Access-Control-Allow-Origin`, when the request came from a page.
+    pub cors: Option<Arc<str>>,
+}
+
+/// Why a poll ends without messages.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    /// Its time is over.
+    Deadline,
+    /// Another poll of the session took its place.
+    Superseded,
+    /// The session has ended.
+    SessionOver,
+    /// The server goes down; the client comes back after this time, so that not all come at once.
+    Draining {
+        /// How long to wait.
+        retry_ms: u64,
+    },
+}
+
+/// A rendered response; the buffer stays allocated.
+#[derive(Debug, Default)]
+pub struct Answer {
+    bytes: Vec<u8>,
+    head_at: usize,
+    body_at: usize,
+    status: u16,
+}
+
+impl Answer {
+    /// Head and body.
+    pub fn whole(&self) -> &[u8] {
+        &self.bytes[self.head_at..]
+    }
+
+    /// The JSON alone.
+    pub fn body(&self) -> &[u8] {
+        &self.bytes[self.body_at..]
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The messages of a page.
+    pub fn messages(&mut self, owed: &Owed, page: Page<'_>) {
+        self.begin(owed, page.cursor);
+        for (at, message) in page.messages.enumerate() {
+            if at > 0 {
+                self.bytes.push(b',');
+            }
+            self.bytes.extend_from_slice(message.json());
+        }
+        self.bytes.push(b']');
+        if page.gap > 0 {
+            self.number(b",\"gap\":", page.gap);
+        }
+        self.bytes.push(b'}');
+        self.finish(owed, 200, "OK", "application/json", "");
+    }
+
+    /// No messages, and why.
+    pub fn ending(&mut self, owed: &Owed, cursor: u64, ending: Ending) {
+        if let Ending::SessionOver = ending {
+            return self.problem(owed, &Problem::gone());
+        }
+        self.begin(owed, cursor);
+        self.bytes.push(b']');
+        let mut connection = "";
+        match ending {
+            Ending::Superseded => self.bytes.extend_from_slice(b",\"superseded\":true"),
+            Ending::Draining { retry_ms } => {
+                self.number(b",\"retry_ms\":", retry_ms);
+                connection = "connection: close\r\n";
+            }
+            Ending::Deadline | Ending::SessionOver => {}
+        }
+        self.bytes.push(b'}');
+        self.finish(owed, 200, "OK", "application/json", connection);
+    }
+
+    /// An error.
+    pub fn problem(&mut self, owed: &Owed, problem: &Problem) {
+        self.start_body(owed);
+        self.bytes.extend_from_slice(&problem.body());
+        let status = problem.status();
+        let reason = status.canonical_reason().unwrap_or("Error");
+        self.finish(owed, status.as_u16(), reason, "application/problem+json", "");
+    }
+
+    fn start_body(&mut self, owed: &Owed) {
+        self.body_at = HEAD_BYTES_MAX + owed.cors.as_ref().map_or(0, |origin| origin.len());
+        self.bytes.clear();
+        self.bytes.resize(self.body_at, 0);
+    }
+
+    fn begin(&mut self, owed: &Owed, cursor: u64) {
+        self.start_body(owed);
+        self.number(b"{\"cursor\":", cursor);
+        self.bytes.extend_from_slice(b",\"messages\":[");
+    }
+
+    fn number(&mut self, key: &[u8], number: u64) {
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Puts the head in front of the body.
+    fn finish(&mut self, owed: &Owed, status: u16, reason: &str, content_type: &str, connection: &str) {
+        self.status = status;
+        let length = self.bytes.len() - self.body_at;
+        let (cors, origin, vary) = match &owed.cors {
+            Some(origin) => ("access-control-allow-origin: ", &**origin, "\r\nvary: origin\r\n"),
+            None => ("", "", ""),
+        };
+        HEAD.with_borrow_mut(|head| {
+            head.refresh_date();
+            let text = &mut head.text;
+            text.clear();
+            write!(
+                text,
+                "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\ncache-control: no-store\r\n\
+                 content-length: {length}\r\ndate: {}\r\n{connection}{cors}{origin}{vary}\r\n",
+                head.date
+            )
+            .expect("writing to a Vec does not fail");
+            self.head_at = self.body_at - text.len();
+            self.bytes[self.head_at..self.body_at].copy_from_slice(text);
+        });
+    }
+}
+
+/// The head being written, and the date, which changes once a second.
+#[derive(Default)]
+struct Head {
+    text: Vec<u8>,
+    date: String,
+    date_of_s: u64,
+}
+
+thread_local! {
+    static HEAD: RefCell<Head> = RefCell::default();
+}
+
+impl Head {
+    fn refresh_date(&mut self) {
+        let now_s = clock::unix_ms() / 1000;
+        if now_s != self.date_of_s {
+            self.date_of_s = now_s;
+            self.date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(now_s));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::mailbox::Mailbox;
+    use crate::message::{Message, MessageBytes};
+
+    fn rendered(owed: &Owed, render: impl FnOnce(&mut Answer)) -> (String, serde_json::Value) {
+        let mut answer = Answer::default();
+        answer.messages(owed, Mailbox::default().after(3, &Limits::default())); // the buffer has been used before
+        render(&mut answer);
+        let whole = std::str::from_utf8(answer.whole()).unwrap();
+        let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        assert_eq!(body.as_bytes(), answer.body());
+        (head.to_owned(), serde_json::from_str(body).unwrap())
+    }
+
+    #[test]
+    fn messages_gap_and_cursor() {
+        let (limits, counter) = (Limits { mailbox_messages_max: 2, ..Limits::default() }, Arc::default());
+        let _: &Arc<MessageBytes> = &counter;
+        let mut mailbox = Mailbox::default();
+        for n in 1..=3 {
+            mailbox.push(Message::new(format!("{{\"n\":{n}}}").into_bytes(), &counter), &limits, false);
+        }
+        let (head, body) = rendered(&Owed::default(), |answer| answer.messages(&Owed::default(), mailbox.after(0, &limits)));
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(!head.contains("access-control"));
+        assert_eq!(body, serde_json::json!({"cursor": 3, "messages": [{"n": 2}, {"n": 3}], "gap": 1}));
+    }
+
+    #[test]
+    fn a_page_is_told_its_origin_however_long() {
+        let owed = Owed { cors: Some(format!("https://{}.example", "a".repeat(4000)).into()) };
+        let (head, body) = rendered(&owed, |answer| answer.ending(&owed, 7, Ending::Superseded));
+        assert!(head.contains("aaa.example\r\nvary: origin"));
+        assert_eq!(body, serde_json::json!({"cursor": 7, "messages": [], "superseded": true}));
+    }
+
+    #[test]
+    fn the_longest_head_fits() {
+        let none = Owed::default();
+        let (head, body) =
+            rendered(&none, |answer| answer.ending(&none, u64::MAX, Ending::Draining { retry_ms: u64::MAX }));
+        assert!(head.contains("connection: close"));
+        assert_eq!(body["retry_ms"], u64::MAX);
+        let (head, body) = rendered(&none, |answer| answer.ending(&none, 1, Ending::SessionOver));
+        assert!(head.starts_with("HTTP/1.1 410 Gone\r\ncontent-type: application/problem+json\r\n"));
+        assert_eq!(body["status"], 410);
+    }
+}

@@ -1,0 +1,125 @@
+//! `POST /v1/topics/{topic}/events` and the batch `POST /v1/events`.
+
+use crate::event::{Answer, Happening, Payload, Routed};
+use crate::node::{Node, Sender};
+use crate::protocol::client;
+use crate::protocol::http::{self, Answered};
+use crate::protocol::payload;
+use crate::protocol::problem::Problem;
+use crate::topic::Topic;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// The longest Idempotency-Key.
+const KEY_BYTES_MAX: usize = 255;
+
+#[derive(Serialize)]
+struct Published {
+    event: String,
+    recipients: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    topic: String,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// Publishes a body.
+pub(super) async fn one(node: &Arc<Node>, request: Request<Incoming>, topic: &str) -> Answered {
+    let sender = sender(node, request.headers())?;
+    let topic = client::topic(topic)?;
+    let key = idempotency_key(request.headers())?;
+    let content_type = http::header(request.headers(), "content-type")?.map(str::to_owned);
+    let bytes_max = node.shared.limits.event_bytes_max;
+    let body = http::read_body(request.into_body(), bytes_max, "event_bytes_max").await?;
+    let data = payload::from_body(content_type.as_deref(), body).map_err(Problem::bad_request)?;
+    let routed = publish(node, topic, sender, key, data).await?;
+    Ok(http::json(StatusCode::OK, &Published::from(routed)))
+}
+
+/// Publishes a line each; the answers come in the order of the lines.
+pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
+    let limits = node.shared.limits.clone();
+    let sender = sender(node, request.headers())?;
+    let key = idempotency_key(request.headers())?;
+    let body = http::read_body(request.into_body(), limits.batch_bytes_max, "batch_bytes_max").await?;
+    let lines: Vec<Bytes> = body
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.trim_ascii())
+        .filter(|line| !line.is_empty())
+        .map(|line| body.slice_ref(line))
+        .collect();
+    if lines.len() as u64 > limits.batch_lines_max {
+        let detail = format!("the batch has more than {} lines (batch_lines_max)", limits.batch_lines_max);
+        return Err(Problem::too_large(detail));
+    }
+    // Events enter their lanes in the order of the lines, since each future runs up to there when it is first polled.
+    let routed = stream::iter(lines.iter().enumerate())
+        .map(|(number, line)| {
+            let key = key.as_ref().map(|key| format!("{key}/{number}"));
+            one_of_many(node, line, sender.clone(), key)
+        })
+        .buffered(limits.batch_events_in_flight_max as usize);
+    let mut routed = Box::pin(routed);
+    let mut answers = Vec::new();
+    while let Some(answer) = routed.next().await {
+        match answer {
+            Ok(routed) => serde_json::to_writer(&mut answers, &Published::from(routed)).expect("a Vec takes it"),
+            Err(problem) => answers.extend(problem.body()),
+        }
+        answers.push(b'\n');
+    }
+    Ok(http::response(StatusCode::OK, "application/x-ndjson", answers))
+}
+
+async fn one_of_many(node: &Arc<Node>, line: &Bytes, sender: Sender, key: Option<String>) -> Result<Routed, Problem> {
+    let text = std::str::from_utf8(line).map_err(|_| Problem::bad_request("the line is not UTF-8"))?;
+    let shape = |error| Problem::bad_request(format!("the line is not {{\"topic\":…,\"data\":…}}: {error}"));
+    let parsed: Line<'_> = serde_json::from_str(text).map_err(shape)?;
+    let topic = client::topic(&parsed.topic)?;
+    let bytes_max = node.shared.limits.event_bytes_max;
+    if parsed.data.get().len() as u64 > bytes_max {
+        return Err(Problem::too_large(format!("the data has more than {bytes_max} bytes (event_bytes_max)")));
+    }
+    // A line break within a line is a CR at most; the same rule as for a body cleans it.
+    let data = payload::json(line.slice_ref(parsed.data.get().as_bytes())).map_err(Problem::bad_request)?;
+    Ok(publish(node, topic, sender, key, data).await?)
+}
+
+async fn publish(node: &Arc<Node>, topic: Topic, sender: Sender, key: Option<String>, data: Payload) -> Answer {
+    let what = Happening::Publish(data);
+    match key {
+        Some(key) => node.submit_once(key, topic, sender, what).await,
+        None => node.submit(topic, sender, what).await,
+    }
+}
+
+/// Without a session a back-end publishes.
+fn sender(node: &Node, headers: &HeaderMap) -> Result<Sender, Problem> {
+    let Some(pid) = client::optional_session(node, headers)? else { return Ok(Sender::default()) };
+    let user = node.shared.sessions.with(pid, |session| session.user.clone()).ok_or_else(Problem::gone)?;
+    Ok(Sender { pid: Some(pid), user })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    match http::header(headers, "idempotency-key")? {
+        Some(key) if key.is_empty() || key.len() > KEY_BYTES_MAX => {
+            Err(Problem::bad_request(format!("an Idempotency-Key has 1 to {KEY_BYTES_MAX} bytes")))
+        }
+        key => Ok(key.map(str::to_owned)),
+    }
+}
+
+impl From<Routed> for Published {
+    fn from(routed: Routed) -> Self {
+        Self { event: routed.event.to_string(), recipients: routed.recipients }
+    }
+}

@@ -1,0 +1,128 @@
+//! What all calls share: responses, bodies within bounds, headers and query parameters that may come once.
+
+use crate::protocol::problem::Problem;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+
+/// A whole response.
+pub type Reply = Response<Full<Bytes>>;
+
+/// A call's answer, or why there is none.
+pub type Answered = Result<Reply, Problem>;
+
+/// A response with a body of that type.
+pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A JSON response.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Reply {
+    response(status, "application/json", serde_json::to_vec(body).expect("our own types are JSON"))
+}
+
+/// 204.
+pub fn no_content() -> Reply {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The whole body, if it is within the bound. `limit` names the bound.
+pub async fn read_body<B>(body: B, bytes_max: u64, limit: &str) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || Problem::too_large(format!("the body has more than {bytes_max} bytes ({limit})"));
+    if body.size_hint().lower() > bytes_max {
+        return Err(too_large());
+    }
+    match Limited::new(body, bytes_max as usize).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Problem::bad_request(format!("the body could not be read: {error}"))),
+    }
+}
+
+/// A header's text; twice is once too often.
+pub fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::bad_request(format!("the header {name} is there more than once")));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(Problem::bad_request(format!("the header {name} is not plain ASCII"))),
+    }
+}
+
+/// A query parameter's text as it stands, not decoded; twice is once too often. Unknown ones are ignored.
+pub fn parameter<'a>(query: Option<&'a str>, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then_some(value)
+    });
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Problem::bad_request(format!("the parameter {name} is there more than once")));
+    }
+    Ok(value)
+}
+
+/// A query parameter with `%XX` and `+` decoded.
+pub fn decoded_parameter(query: Option<&str>, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+    let Some(text) = parameter(query, name)? else { return Ok(None) };
+    percent_decoded(text)
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request(format!("the parameter {name} has a broken percent-encoding")))
+}
+
+/// A piece of a URL, decoded.
+pub fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let hex = [bytes.next()?, bytes.next()?];
+                let digits = std::str::from_utf8(&hex).ok().filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+                out.push(u8::from_str_radix(digits, 16).ok()?);
+            }
+            other => out.push(other),
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_come_once() {
+        assert_eq!(parameter(Some("a=1&b=2"), "b").unwrap(), Some("2"));
+        assert_eq!(parameter(Some("a&ab=2"), "a").unwrap(), Some(""));
+        assert_eq!(parameter(None, "a").unwrap(), None);
+        assert!(parameter(Some("a=1&a=1"), "a").is_err());
+    }
+
+    #[test]
+    fn percent_encoding() {
+        assert_eq!(percent_decoded("a%2fb+c%00"), Some(b"a/b c\0".to_vec()));
+        for broken in ["%", "%2", "%zz", "%+1"] {
+            assert_eq!(percent_decoded(broken), None, "{broken}");
+        }
+    }
+}

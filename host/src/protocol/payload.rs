@@ -1,0 +1,100 @@
+//! What is published, from a request's body or a rule's answer to a valid payload.
+
+use crate::event::Payload;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+
+/// The payload of a request, by its content type.
+pub fn from_body(content_type: Option<&str>, body: Bytes) -> Result<Payload, String> {
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" {
+        json(body)
+    } else if essence.starts_with("text/") {
+        text(body)
+    } else {
+        Ok(Payload::Binary(body))
+    }
+}
+
+/// One valid JSON text. It is passed on byte for byte, but for line breaks, which can only stand between tokens and
+/// would break a line-based form: they become spaces.
+pub fn json(body: Bytes) -> Result<Payload, String> {
+    let text = std::str::from_utf8(&body).map_err(|error| format!("the JSON is not UTF-8: {error}"))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("the body is not JSON: {error}"))?;
+    if memchr::memchr2(b'\n', b'\r', &body).is_none() {
+        return Ok(Payload::Json(body));
+    }
+    let one_line: Vec<u8> = body.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
+    Ok(Payload::Json(one_line.into()))
+}
+
+/// Any UTF-8.
+pub fn text(body: Bytes) -> Result<Payload, String> {
+    match String::from_utf8(body.into()) {
+        Ok(text) => Ok(Payload::Text(text)),
+        Err(error) => Err(format!("the text is not UTF-8: {}", error.utf8_error())),
+    }
+}
+
+/// Adds the payload as the members `data` and perhaps `encoding` of an object.
+pub fn write_members(payload: &Payload, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"data\":");
+    match payload {
+        Payload::Json(json) => out.extend_from_slice(json),
+        Payload::Text(text) => serde_json::to_writer(out, text).expect("a Vec takes every text"),
+        Payload::Binary(bytes) => {
+            out.push(b'"');
+            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+            out.extend_from_slice(b"\",\"encoding\":\"base64\"");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn members(payload: &Payload) -> String {
+        let mut out = Vec::new();
+        write_members(payload, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_passes_byte_for_byte_on_one_line() {
+        let payload = from_body(Some("Application/JSON; charset=utf-8"), "{\"b\": 1.0,\r\n \"a\":[ ]}".into()).unwrap();
+        assert_eq!(members(&payload), "\"data\":{\"b\": 1.0,   \"a\":[ ]}");
+    }
+
+    #[test]
+    fn the_content_type_decides() {
+        assert_eq!(members(&from_body(Some("text/plain"), "a\n\"b\"".into()).unwrap()), r#""data":"a\n\"b\"""#);
+        assert_eq!(members(&from_body(None, "hi".into()).unwrap()), r#""data":"aGk=","encoding":"base64""#);
+        assert!(matches!(from_body(Some("application/jsonx"), "1".into()), Ok(Payload::Binary(_))));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for bad in [&b""[..], b"{", b"1 2", b"{\"a\":\"\n\"}", b"\"\xff\"", b"nul"] {
+            assert!(json(bad.into()).is_err(), "{bad:?}");
+        }
+        assert!(json("[".repeat(100_000).into()).is_err(), "a nesting that would overflow a stack");
+        assert!(text(b"\xff"[..].into()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_makes_an_object_on_one_line(body in prop::collection::vec(any::<u8>(), 0..40)) {
+            for content_type in ["application/json", "text/plain", "image/png"] {
+                if let Ok(payload) = from_body(Some(content_type), body.clone().into()) {
+                    let object = format!("{{{}}}", members(&payload));
+                    prop_assert!(!object.contains(['\n', '\r']));
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(&object).is_ok());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Errors as RFC 9457 problem objects: `title`, `status`, `detail`.
+
+use crate::event::Unrouted;
+use crate::protocol::http::{self, Reply};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+/// When a client that was turned away may come again.
+const RETRY_AFTER_S: &str = "1";
+
+/// An error as the client sees it.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    allow: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Shape<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    /// Of any status.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), allow: None }
+    }
+
+    /// 400.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 413.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// 401.
+    pub fn no_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "the header Volley-Session with the session's token is missing")
+    }
+
+    /// 410.
+    pub fn gone() -> Self {
+        Self::new(StatusCode::GONE, "no such session: it has ended or never was; open a new one")
+    }
+
+    /// 404 for a path that is nothing.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+    }
+
+    /// 405, with what is allowed.
+    pub fn wrong_method(allow: &'static str) -> Self {
+        let detail = format!("this path takes {allow}");
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail, allow: Some(allow) }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The JSON alone, for a line of a batch.
+    pub fn body(&self) -> Vec<u8> {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let shape = Shape { title, status: self.status.as_u16(), detail: &self.detail };
+        serde_json::to_vec(&shape).expect("a problem is JSON")
+    }
+
+    /// The response.
+    pub fn response(&self) -> Reply {
+        let mut response = http::response(self.status, "application/problem+json", self.body());
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Volley-Session"));
+            }
+            _ => {}
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+impl From<Unrouted> for Problem {
+    fn from(unrouted: Unrouted) -> Self {
+        let (status, detail) = match unrouted {
+            Unrouted::Refused(words) | Unrouted::Limited(words) => (StatusCode::FORBIDDEN, words),
+            Unrouted::Invalid(words) => (StatusCode::BAD_REQUEST, words),
+            Unrouted::Failed(words) => (StatusCode::BAD_GATEWAY, format!("the plugin failed on this event: {words}")),
+            Unrouted::NoPlugin => (StatusCode::NOT_FOUND, "no plugin is mounted on this topic".into()),
+            Unrouted::Gone => return Self::gone(),
+            Unrouted::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the topic's lane is full; try again after Retry-After".into())
+            }
+            Unrouted::Draining => (StatusCode::SERVICE_UNAVAILABLE, "the server is going down; try again".into()),
+        };
+        Self::new(status, detail)
+    }
+}

@@ -1,0 +1,159 @@
+//! The engine that all rules share, and a rule: a checked and compiled component.
+
+use crate::limits::Limits;
+use crate::router::contract::{Plugin, PluginPre};
+use crate::router::host::HostState;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+/// A guest's time is measured in these.
+pub(super) const EPOCH_MS: u64 = 10;
+/// What a rule may import and export, less the version.
+const CONTRACT: &str = "volley:router/";
+const CONTRACT_VERSION: &str = "0.1";
+const IMPORTS: [&str; 5] = ["types", "ets", "pg", "logger", "erlang"];
+/// Instances at once, of all plugins and lanes. Each costs address space, not memory.
+const INSTANCES_MAX: u32 = 512;
+/// A component larger than this is refused unread.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+
+/// Compiles rules and keeps their time.
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Linker<HostState>,
+}
+
+/// A compiled rule. Instances of it are made by lanes.
+pub struct Rule {
+    /// `sha256:…` of the component.
+    pub version: String,
+    /// Bytes of the component.
+    pub size: usize,
+    pub(super) ready: PluginPre<HostState>,
+}
+
+impl Engine {
+    /// Also starts the thread that keeps time.
+    pub fn new(limits: &Limits) -> anyhow::Result<Self> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(INSTANCES_MAX)
+            .total_core_instances(4 * INSTANCES_MAX)
+            .total_memories(INSTANCES_MAX)
+            .total_tables(4 * INSTANCES_MAX)
+            .max_memories_per_component(1)
+            .max_memory_size(limits.instance_bytes_max as usize);
+        let mut config = Config::new();
+        config
+            .wasm_component_model(true)
+            .concurrency_support(false)
+            .epoch_interruption(true)
+            .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = wasmtime::Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        Plugin::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)?;
+        let clock = engine.weak();
+        std::thread::Builder::new().name("epoch".into()).spawn(move || {
+            while let Some(engine) = clock.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(Duration::from_millis(EPOCH_MS));
+            }
+        })?;
+        Ok(Self { engine, linker })
+    }
+
+    /// Checks and compiles. What does not fit is told all at once, in an operator's words.
+    pub fn compile(&self, component: &[u8]) -> Result<Rule, Vec<String>> {
+        if component.len() > COMPONENT_BYTES_MAX {
+            return Err(vec![format!("the component has more than {} MiB", COMPONENT_BYTES_MAX >> 20)]);
+        }
+        if component.starts_with(b"\0asm\x01\0\0\0") {
+            return Err(vec!["this is a core module, not a component: build it with `volley plugin build`".into()]);
+        }
+        let compiled = Component::new(&self.engine, component)
+            .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])?;
+        let mismatches = self.mismatches(&compiled);
+        if !mismatches.is_empty() {
+            return Err(mismatches);
+        }
+        let unfit = |error: wasmtime::Error| vec![format!("the component does not fit the contract: {error:#}")];
+        let ready = self.linker.instantiate_pre(&compiled).and_then(PluginPre::new).map_err(unfit)?;
+        let version = Sha256::digest(component).iter().fold(String::from("sha256:"), |hex, byte| hex + &format!("{byte:02x}"));
+        Ok(Rule { version, size: component.len(), ready })
+    }
+
+    /// Imports that are not on the list, and exports that are missing.
+    fn mismatches(&self, component: &Component) -> Vec<String> {
+        let kind = component.component_type();
+        let known = |name: &str| {
+            let interface = name.strip_prefix(CONTRACT)?;
+            let (interface, version) = interface.split_once('@')?;
+            Some((interface.to_owned(), version.starts_with(&format!("{CONTRACT_VERSION}.")), version.to_owned()))
+        };
+        let mut words = Vec::new();
+        for (name, _) in kind.imports(&self.engine) {
+            match known(name) {
+                Some((interface, true, _)) if IMPORTS.contains(&&*interface) => {}
+                Some((_, false, version)) => {
+                    words.push(format!("built for volley:router {version}; this host speaks {CONTRACT_VERSION} ({name})"));
+                }
+                _ if name.starts_with("wasi:") => {
+                    words.push(format!("imports {name}: a plugin gets no WASI, only what wit/ gives it"));
+                }
+                _ => words.push(format!("imports {name}, which this host does not have")),
+            }
+        }
+        let exports: Vec<String> = kind.exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        let handler = exports.iter().filter_map(|name| known(name)).find(|(interface, ..)| interface == "handler");
+        match handler {
+            Some((_, true, _)) => {}
+            Some((_, false, version)) => {
+                words.push(format!("exports the handler of volley:router {version}; this host speaks {CONTRACT_VERSION}"));
+            }
+            None => words.push(format!("does not export {CONTRACT}handler@{CONTRACT_VERSION}.0")),
+        }
+        words
+    }
+}
+
+impl Rule {
+    /// The short form of its version, for people.
+    pub fn short_version(&self) -> &str {
+        &self.version[.."sha256:".len() + 12]
+    }
+}
+
+/// A rule with nothing to share: for tests of what is no rule.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mismatches(component: &str) -> Vec<String> {
+        let engine = Engine::new(&Limits::default()).unwrap();
+        engine.compile(component.as_bytes()).err().expect("no rule")
+    }
+
+    #[test]
+    fn all_mismatches_are_told_at_once() {
+        // The text form is parsed only in this test; what is pushed is binary.
+        let words = mismatches("not wasm at all");
+        assert!(words[0].contains("not a valid component"), "{words:?}");
+        let engine = Engine::new(&Limits::default()).unwrap();
+        let words = engine.compile(b"\0asm\x01\0\0\0").err().unwrap();
+        assert!(words[0].contains("core module"), "{words:?}");
+        let empty_component = b"\0asm\x0d\0\x01\0";
+        let words = engine.compile(empty_component).err().unwrap();
+        assert_eq!(words, ["does not export volley:router/handler@0.1.0"]);
+    }
+
+    #[test]
+    fn a_rule_can_be_sent_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Arc<Rule>>();
+        check::<Engine>();
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a rule failed, in words for its author and for the client whose event it was; never a stack of the host.
+
+use std::fmt;
+use wasmtime::{Trap, WasmBacktrace};
+
+/// How many of the guest's functions are named.
+const FRAMES_MAX: usize = 8;
+
+/// A rule failed on one event, or at its start.
+#[derive(Debug)]
+pub struct Fault(String);
+
+impl Fault {
+    /// In words.
+    pub(super) fn words(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+
+    /// Of a call that took `ms_max` at most; `said` is what the rule logged as an error just before.
+    pub(super) fn of_call(error: &wasmtime::Error, ms_max: u64, limit: &str, said: Option<String>) -> Self {
+        if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+            let names: Vec<String> =
+                backtrace.frames().iter().take(FRAMES_MAX).filter_map(|frame| frame.func_name().map(str::to_owned)).collect();
+            tracing::debug!(guest_stack = ?names, "where the guest was");
+        }
+        let words = match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => format!("stopped after {ms_max} ms ({limit})"),
+            Some(Trap::UnreachableCodeReached) => match said {
+                Some(said) => format!("panicked: {said}"),
+                None => "panicked (trap: unreachable)".into(),
+            },
+            Some(trap) => format!("trapped: {trap}"),
+            None => format!("trapped: {}", error.root_cause()),
+        };
+        Self(words)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,172 @@
+//! One instance of a rule, owned by one lane: an event goes in, the complete list comes out.
+
+use crate::event::{Event, Happening, Payload};
+use crate::outcome::{Delivery, Outcome, Recipients, Refusal, SetOp};
+use crate::pid::Pid;
+use crate::router::contract::Plugin;
+use crate::router::contract::exports::volley::router::handler;
+use crate::router::contract::volley::router::types;
+use crate::router::engine::{EPOCH_MS, Rule};
+use crate::router::fault::Fault;
+use crate::router::host::HostState;
+use crate::session::ExitReason;
+use crate::shared::Shared;
+use std::sync::Arc;
+use wasmtime::Store;
+
+/// A rule as it is mounted: whose it is and what it was configured with. Published as one value, so an event is routed
+/// under exactly one of them.
+pub struct Mounted {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// What `init` gets.
+    pub config: String,
+    /// The rule.
+    pub rule: Arc<Rule>,
+}
+
+/// An instance. Dropped after a fault: nobody knows what state it is in.
+pub struct Guest {
+    of: Arc<Mounted>,
+    store: Store<HostState>,
+    plugin: Plugin,
+    route_ms_max: u64,
+    events_left: u64,
+    info: handler::PluginInfo,
+}
+
+impl Guest {
+    /// Makes an instance and initialises it.
+    pub fn warm(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Self, Fault> {
+        let limits = &shared.limits;
+        let mut store = Store::new(of.rule.ready.engine(), HostState::new(of, shared));
+        store.limiter(HostState::limiter);
+        store.set_epoch_deadline(ticks(limits.init_ms_max));
+        let mut start = || -> wasmtime::Result<_> {
+            let plugin = of.rule.ready.instantiate(&mut store)?;
+            let info = plugin.volley_router_handler().call_info(&mut store)?;
+            let ready = plugin.volley_router_handler().call_init(&mut store, &of.config)?;
+            Ok((plugin, info, ready))
+        };
+        match start() {
+            Ok((plugin, info, Ok(()))) => {
+                store.data_mut().begin_routing();
+                let (route_ms_max, events_left) = (limits.route_ms_max, limits.instance_events_max);
+                Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, info })
+            }
+            Ok((_, _, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
+            Err(error) => {
+                let said = store.data_mut().take_last_error();
+                let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", said);
+                Err(Fault::words(format!("init failed: {fault}")))
+            }
+        }
+    }
+
+    /// Whether it routes by this rule and this config.
+    pub fn is_of(&self, mounted: &Arc<Mounted>) -> bool {
+        Arc::ptr_eq(&self.of, mounted)
+    }
+
+    /// Whether it has routed enough events: a fresh instance gives back what memory this one has grown.
+    pub fn is_spent(&self) -> bool {
+        self.events_left == 0
+    }
+
+    /// What the rule calls itself: name, version, description.
+    pub fn info(&self) -> (&str, &str, &str) {
+        (&self.info.name, &self.info.version, &self.info.description)
+    }
+
+    /// Asks for the complete list. After a fault the instance is to be dropped.
+    pub fn route(&mut self, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
+        self.events_left = self.events_left.saturating_sub(1);
+        self.store.set_epoch_deadline(ticks(self.route_ms_max));
+        self.store.data_mut().begin_event(event);
+        match self.plugin.volley_router_handler().call_route(&mut self.store, lower(event)) {
+            Ok(Ok(outcome)) => Ok(Ok(lift(outcome))),
+            Ok(Err(types::Refusal::Refused(words))) => Ok(Err(Refusal::Refused(words))),
+            Ok(Err(types::Refusal::Invalid(words))) => Ok(Err(Refusal::Invalid(words))),
+            Err(error) => {
+                let said = self.store.data_mut().take_last_error();
+                Err(Fault::of_call(&error, self.route_ms_max, "route_ms_max", said))
+            }
+        }
+    }
+}
+
+/// At least the time asked for: the first tick may come at once.
+fn ticks(ms: u64) -> u64 {
+    ms.div_ceil(EPOCH_MS) + 1
+}
+
+/// The event as the rule gets it, nothing copied.
+fn lower(event: &Event) -> handler::Event<'_> {
+    const NULL: types::PayloadParam<'_> = types::PayloadParam::Json(b"null");
+    let payload = |payload| match payload {
+        &Payload::Json(ref json) => types::PayloadParam::Json(json),
+        Payload::Text(text) => types::PayloadParam::Text(text),
+        Payload::Binary(bytes) => types::PayloadParam::Binary(bytes),
+    };
+    let (kind, data, reason, params) = match &event.what {
+        Happening::Publish(data) => (types::EventKind::Publish, payload(data), None, None),
+        Happening::Join { params } => (types::EventKind::Join, NULL, None, params.as_deref()),
+        Happening::Leave => (types::EventKind::Leave, NULL, Some(types::ExitReason::Normal), None),
+        Happening::Exit(reason) => (types::EventKind::Exit, NULL, Some(exit_reason(*reason)), None),
+        Happening::Timer(data) => (types::EventKind::Timer, payload(data), None, None),
+    };
+    handler::Event {
+        id: event.id,
+        topic: event.topic.as_str(),
+        kind,
+        sender: event.sender.map(Pid::to_bits),
+        user: event.user.as_deref(),
+        time_ms: event.time_ms,
+        data,
+        reason,
+        params,
+    }
+}
+
+fn exit_reason(reason: ExitReason) -> types::ExitReason {
+    match reason {
+        ExitReason::Normal => types::ExitReason::Normal,
+        ExitReason::Killed => types::ExitReason::Killed,
+        ExitReason::Timeout => types::ExitReason::Timeout,
+    }
+}
+
+/// A payload that came from a rule; its JSON is not checked yet.
+pub(super) fn lift_payload(payload: types::PayloadResult) -> Payload {
+    match payload {
+        types::PayloadResult::Json(json) => Payload::Json(json.into()),
+        types::PayloadResult::Text(text) => Payload::Text(text),
+        types::PayloadResult::Binary(bytes) => Payload::Binary(bytes.into()),
+    }
+}
+
+fn lift(outcome: types::Outcome) -> Outcome {
+    let delivery = |delivery: types::Delivery| Delivery {
+        to: match delivery.to {
+            types::Recipients::Subscribers => Recipients::Subscribers,
+            types::Recipients::Pids(pids) => Recipients::Pids(pids),
+            types::Recipients::Expr(ops) => Recipients::Expression(ops.into_iter().map(set_op).collect()),
+        },
+        message: match delivery.message {
+            types::Message::Forward => None,
+            types::Message::Data(payload) => Some(lift_payload(payload)),
+        },
+    };
+    Outcome { deliveries: outcome.deliveries.into_iter().map(delivery).collect(), remove: outcome.remove }
+}
+
+fn set_op(op: types::SetOp) -> SetOp {
+    match op {
+        types::SetOp::Pids(pids) => SetOp::Pids(pids),
+        types::SetOp::Members((scope, group)) => SetOp::Members { scope, group },
+        types::SetOp::Subscribers(topic) => SetOp::Subscribers(topic),
+        types::SetOp::Union => SetOp::Union,
+        types::SetOp::Intersection => SetOp::Intersection,
+        types::SetOp::Subtract => SetOp::Subtract,
+    }
+}

@@ -1,0 +1,48 @@
+//! The contract's `erlang`: time, chance and timers.
+
+use super::{HostState, error};
+use crate::clock;
+use crate::denied::Denied;
+use crate::protocol::payload;
+use crate::event;
+use crate::router::contract::volley::router::erlang::{Error, Host, Payload};
+use crate::router::guest::lift_payload;
+use crate::timers::Timer;
+
+/// Random numbers of one call.
+const RAND_MAX: u32 = 1024;
+
+impl Host for HostState {
+    fn system_time_ms(&mut self) -> wasmtime::Result<u64> {
+        Ok(clock::unix_ms())
+    }
+
+    fn monotonic_time_us(&mut self) -> wasmtime::Result<u64> {
+        Ok(clock::now_us())
+    }
+
+    fn rand(&mut self, count: u32) -> wasmtime::Result<Vec<u64>> {
+        Ok((0..count.min(RAND_MAX)).map(|_| rand::random()).collect())
+    }
+
+    fn send_after(&mut self, delay_ms: u64, topic: String, data: Payload) -> wasmtime::Result<Result<u64, Error>> {
+        let set = || {
+            let badarg = |words: String| Denied::Badarg(words);
+            let topic = topic.parse().map_err(|words| badarg(format!("the topic of the timer: {words}")))?;
+            let data = match lift_payload(data) {
+                event::Payload::Json(json) => payload::json(json).map_err(badarg)?,
+                other => other,
+            };
+            if data.len() as u64 > self.shared.limits.event_bytes_max {
+                return Err(Denied::Limit("event_bytes_max"));
+            }
+            let plugin = self.mounted.plugin.clone();
+            self.shared.timers.set(delay_ms, Timer { plugin, topic, data })
+        };
+        Ok(set().map_err(error))
+    }
+
+    fn cancel_timer(&mut self, timer: u64) -> wasmtime::Result<bool> {
+        Ok(self.shared.timers.cancel(&self.mounted.plugin, timer))
+    }
+}

@@ -1,0 +1,113 @@
+//! The contract's `ets`: handles to the node's tables.
+
+use super::{HostState, error};
+use crate::denied::{Allowed, Denied};
+use crate::router::contract::volley::router::ets::{CounterOp, Error, Host, HostTable, Kind, Object, Options, Page, Term};
+use crate::tables::{self, Table};
+use std::sync::Arc;
+use wasmtime::component::Resource;
+
+/// What a handle of a rule stands for.
+pub(crate) struct OpenTable(Arc<Table>);
+
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+impl HostState {
+    /// Runs a call on the table behind a handle; a wrong handle is a trap.
+    fn on_table<T>(&self, handle: &Resource<OpenTable>, call: impl FnOnce(&Table) -> Allowed<T>) -> Answer<T> {
+        Ok(call(&self.handles.get(handle)?.0).map_err(error))
+    }
+
+    /// The same for a call that writes.
+    fn writes<T>(&self, handle: &Resource<OpenTable>, call: impl FnOnce(&Table, &Arc<str>) -> Allowed<T>) -> Answer<T> {
+        self.on_table(handle, |table| {
+            if self.initialising {
+                return Err(Denied::Badarg("init writes no tables".into()));
+            }
+            call(table, &self.mounted.plugin)
+        })
+    }
+}
+
+impl Host for HostState {}
+
+impl HostTable for HostState {
+    fn open(&mut self, name: String, options: Options) -> Answer<Resource<OpenTable>> {
+        let options = tables::Options {
+            kind: match options.kind {
+                Kind::Set => tables::Kind::Set,
+                Kind::OrderedSet => tables::Kind::OrderedSet,
+                Kind::Bag => tables::Kind::Bag,
+            },
+            durable: options.durable,
+            ttl_ms: options.ttl_ms,
+            max_objects: options.max_objects,
+            max_bytes: options.max_bytes,
+        };
+        match self.shared.tables.open(&self.mounted.plugin, &name, options) {
+            Ok(table) => Ok(Ok(self.handles.push(OpenTable(table))?)),
+            Err(denied) => Ok(Err(error(denied))),
+        }
+    }
+
+    fn insert(&mut self, table: Resource<OpenTable>, objects: Vec<Object>) -> Answer<()> {
+        self.writes(&table, |table, by| table.insert(by, lift(objects)))
+    }
+
+    fn insert_new(&mut self, table: Resource<OpenTable>, objects: Vec<Object>) -> Answer<bool> {
+        self.writes(&table, |table, by| table.insert_new(by, lift(objects)))
+    }
+
+    fn lookup(&mut self, table: Resource<OpenTable>, keys: Vec<Term>) -> Answer<Vec<Vec<Term>>> {
+        self.on_table(&table, |table| table.lookup(&keys))
+    }
+
+    fn take(&mut self, table: Resource<OpenTable>, key: Term) -> Answer<Vec<Term>> {
+        self.writes(&table, |table, by| table.take(by, &key))
+    }
+
+    fn delete(&mut self, table: Resource<OpenTable>, keys: Vec<Term>) -> Answer<u64> {
+        self.writes(&table, |table, by| table.delete(by, &keys))
+    }
+
+    fn delete_object(&mut self, table: Resource<OpenTable>, objects: Vec<Object>) -> Answer<u64> {
+        self.writes(&table, |table, by| table.delete_object(by, &lift(objects)))
+    }
+
+    fn update_counter(&mut self, table: Resource<OpenTable>, ops: Vec<CounterOp>) -> Answer<Vec<i64>> {
+        let lift = |op: CounterOp| tables::CounterOp {
+            key: op.key,
+            incr: op.incr,
+            default: op.default,
+            threshold: op.threshold,
+        };
+        let ops: Vec<_> = ops.into_iter().map(lift).collect();
+        self.writes(&table, |table, by| table.update_counter(by, &ops))
+    }
+
+    fn select_replace(&mut self, table: Resource<OpenTable>, key: Term, old: Term, new: Term) -> Answer<bool> {
+        self.writes(&table, |table, by| table.select_replace(by, &key, &old, new))
+    }
+
+    fn select(&mut self, table: Resource<OpenTable>, prefix: Term, after: Option<Term>, limit: u32) -> Answer<Page> {
+        let page = self.on_table(&table, |table| table.select(&prefix, after.as_deref(), limit))?;
+        let lower = |object: tables::Object| Object { key: object.key, value: object.value };
+        Ok(page.map(|page| Page {
+            objects: page.objects.into_iter().map(lower).collect(),
+            continuation: page.continuation,
+        }))
+    }
+
+    fn size(&mut self, table: Resource<OpenTable>) -> wasmtime::Result<u64> {
+        Ok(self.handles.get(&table)?.0.size().0)
+    }
+
+    fn drop(&mut self, table: Resource<OpenTable>) -> wasmtime::Result<()> {
+        self.handles.delete(table)?;
+        Ok(())
+    }
+}
+
+fn lift(objects: Vec<Object>) -> Vec<tables::Object> {
+    objects.into_iter().map(|object| tables::Object { key: object.key, value: object.value }).collect()
+}

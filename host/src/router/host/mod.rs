@@ -1,0 +1,73 @@
+//! What an instance of a rule may ask of the server: one file for each interface of the contract, and here what belongs
+//! to an instance. A host function has its own bounds, since epochs do not interrupt it.
+
+pub(crate) mod erlang;
+pub(crate) mod ets;
+pub(crate) mod logger;
+pub(crate) mod pg;
+
+use crate::denied::Denied;
+use crate::event::Event;
+use crate::router::contract::volley::router::types;
+use crate::router::guest::Mounted;
+use crate::shared::Shared;
+use std::sync::Arc;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+
+/// Handles to tables and scopes that an instance may hold; a rule that opens one for each event must close it again.
+const HANDLES_MAX: usize = 10_000;
+
+/// The host's side of one instance.
+pub(crate) struct HostState {
+    shared: Arc<Shared>,
+    mounted: Arc<Mounted>,
+    handles: ResourceTable,
+    memory: StoreLimits,
+    /// Until the first event: `init` opens tables and writes none.
+    initialising: bool,
+    log: logger::EventLog,
+}
+
+impl HostState {
+    pub(super) fn new(mounted: &Arc<Mounted>, shared: &Arc<Shared>) -> Self {
+        let mut handles = ResourceTable::new();
+        handles.set_max_capacity(HANDLES_MAX);
+        Self {
+            shared: shared.clone(),
+            mounted: mounted.clone(),
+            handles,
+            memory: StoreLimitsBuilder::new().memory_size(shared.limits.instance_bytes_max as usize).build(),
+            initialising: true,
+            log: logger::EventLog::default(),
+        }
+    }
+
+    pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.memory
+    }
+
+    pub(super) fn begin_routing(&mut self) {
+        self.initialising = false;
+    }
+
+    pub(super) fn begin_event(&mut self, event: &Event) {
+        self.log.begin(event.id);
+    }
+
+    /// What the rule logged as an error since the event began: the words of its panic.
+    pub(super) fn take_last_error(&mut self) -> Option<String> {
+        self.log.take_last_error()
+    }
+}
+
+impl types::Host for HostState {}
+
+/// As the rule gets it.
+fn error(denied: Denied) -> types::Error {
+    match denied {
+        Denied::Badarg(words) => types::Error::Badarg(words),
+        Denied::NotOwner => types::Error::NotOwner,
+        Denied::Limit(name) => types::Error::SystemLimit(name.into()),
+    }
+}

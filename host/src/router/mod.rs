@@ -1,0 +1,14 @@
+//! Rules: the only module that names wasmtime.
+//!
+//! `engine` compiles a component into a `Rule` after checking that it was built for this contract; `guest` is one
+//! instance of it; `host` is what the rule may ask of the server, one file an interface.
+
+mod contract;
+mod engine;
+mod fault;
+mod guest;
+mod host;
+
+pub use engine::{Engine, Rule};
+pub use fault::Fault;
+pub use guest::{Guest, Mounted};

@@ -1,0 +1,108 @@
+//! A session: what Erlang calls a process. It has a mailbox, subscriptions and, now and then, a parked poll; a poll is
+//! only its current connection.
+
+use crate::mailbox::Mailbox;
+use crate::protocol::answer::Owed;
+use crate::socket::Socket;
+use crate::topic::Topic;
+use bytes::Bytes;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+use tokio::sync::oneshot;
+
+/// What a token proves to know, besides naming the PID.
+#[derive(Clone, Copy)]
+pub struct Secret([u8; 16]);
+
+impl Secret {
+    /// 128 random bits.
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// As they travel in a token.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// For the token, and for nothing else.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Takes as long whatever the difference.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The client asked for it.
+    Normal,
+    /// An operator ended it.
+    Killed,
+    /// Its linger time passed without a request.
+    Timeout,
+}
+
+/// One client's place on this node.
+pub struct Session {
+    pub(crate) secret: Secret,
+    /// The name it was opened with.
+    pub user: Option<Arc<str>>,
+    /// What it was opened with, as JSON.
+    pub params: Option<Arc<str>>,
+    /// What it is subscribed to.
+    pub topics: Vec<Topic>,
+    /// What it was sent and has not acknowledged.
+    pub mailbox: Mailbox,
+    pub(crate) parked: Option<Parked>,
+    /// Serial number of the newest parked poll.
+    pub(crate) polls: u32,
+    /// The linger time counts from here.
+    pub(crate) heard_ms: u64,
+    /// The tick of the deadline entry that counts.
+    pub(crate) looked_at: u64,
+}
+
+/// A poll that waits for a message.
+///
+/// Whoever takes it out of its session owns the answer: a volley, the deadline, a second poll, the session's end, or
+/// the poll's own task when its peer does something.
+pub struct Parked {
+    pub(crate) serial: u32,
+    /// Messages after this cursor answer it.
+    pub(crate) after: u64,
+    pub(crate) deadline_ms: u64,
+    pub(crate) owed: Owed,
+    pub(crate) answer_to: AnswerTo,
+    /// The volley that has it on its list already.
+    pub(crate) volley: u64,
+}
+
+/// Where the answer of a poll goes.
+pub enum AnswerTo {
+    /// A bare socket: the whole response is written into it.
+    Bare(Arc<Socket>),
+    /// A request that hyper holds (HTTP/1.0, `Connection: close` and the like): it gets status and body.
+    Held(oneshot::Sender<(u16, Bytes)>),
+}
+
+impl AnswerTo {
+    /// The worker thread that serves it; one that hyper holds is answered by whoever comes.
+    pub fn worker(&self) -> usize {
+        match self {
+            Self::Bare(socket) => socket.worker(),
+            Self::Held(_) => 0,
+        }
+    }
+}
+
+impl Session {
+    /// When its poll, or else its linger time, runs out.
+    pub(crate) fn deadline_ms(&self, linger_ms: u64) -> u64 {
+        self.parked.as_ref().map_or(self.heard_ms + linger_ms, |parked| parked.deadline_ms)
+    }
+}

@@ -1,0 +1,379 @@
+//! All sessions of this node, found by the slot in their PID.
+//!
+//! One small lock a slot, never held across a socket write, an await or a Wasm call. Below it in the lock order is only
+//! a bucket of the deadline wheel. A closure that runs under it sees one session and must not come back here.
+
+use crate::clock;
+use crate::deadlines::Deadlines;
+use crate::limits::Limits;
+use crate::mailbox::{Mailbox, Page};
+use crate::message::{Message, MessageBytes};
+use crate::pid::{GENERATION_MAX, Pid, SLOTS_MAX};
+use crate::protocol::answer::Owed;
+use crate::session::{AnswerTo, Parked, Secret, Session};
+use crate::token::Token;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+/// Slots come in chunks, so that a small server stays small.
+const CHUNK_SLOTS: u32 = 4096;
+/// A freed slot is used again only when so many are free: the longer it waits, the longer nobody can mistake a PID.
+const FREE_SLOTS_MIN: usize = 65_536;
+
+/// The sessions.
+pub struct Sessions {
+    node: u16,
+    limits: Arc<Limits>,
+    chunks: Box<[OnceLock<Box<[Slot]>>]>,
+    unused: Mutex<Unused>,
+    deadlines: Deadlines,
+    /// What all messages in mailboxes weigh.
+    pub message_bytes: Arc<MessageBytes>,
+    live: AtomicU64,
+    parked: AtomicU64,
+    dropped: AtomicU64,
+}
+
+type Slot = Mutex<SlotState>;
+
+#[derive(Default)]
+struct SlotState {
+    /// Of the session that is here, or was last.
+    generation: u32,
+    session: Option<Box<Session>>,
+}
+
+#[derive(Default)]
+struct Unused {
+    /// The lowest slot that was never used.
+    fresh: u32,
+    freed: VecDeque<u32>,
+}
+
+/// There are as many sessions as may be.
+#[derive(Debug, thiserror::Error)]
+#[error("the server has as many sessions as it may")]
+pub struct Full;
+
+/// What became of a message for a PID.
+pub enum Pushed {
+    /// Nobody has this PID any more.
+    Dead,
+    /// It is in the mailbox; a poll is on its way or on some volley's list.
+    Kept,
+    /// It is in the mailbox, and a poll is parked that the given worker's socket waits with.
+    Wakes(usize),
+}
+
+/// A poll as a client asked for it.
+#[derive(Debug)]
+pub struct PollCall {
+    /// Whose.
+    pub pid: Pid,
+    /// Everything up to here is acknowledged.
+    pub cursor: Option<u64>,
+    /// How long it may be parked.
+    pub wait_ms: u64,
+    /// What its response carries.
+    pub owed: Owed,
+}
+
+/// How a poll began.
+pub struct Began {
+    /// The session's earlier poll, which the caller has to end.
+    pub superseded: Option<Parked>,
+    /// What became of this one.
+    pub state: Beginning,
+}
+
+/// What became of a poll.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// The answer was rendered.
+    Answered,
+    /// It waits, under this serial number.
+    Parked(u32),
+    /// The cursor is above the newest message.
+    CursorTooHigh,
+}
+
+/// What is to be done about a session whose time came up.
+pub enum Due {
+    /// Its poll has waited long enough; the caller ends it.
+    Poll(Parked),
+    /// Nobody asked for it for too long, so it was ended; the caller ends its subscriptions.
+    Linger(Pid, Box<Session>),
+}
+
+impl Sessions {
+    /// None yet, of the given node.
+    pub fn new(node: u16, limits: Arc<Limits>) -> Self {
+        Self {
+            node,
+            limits,
+            chunks: (0..SLOTS_MAX / CHUNK_SLOTS).map(|_| OnceLock::new()).collect(),
+            unused: Mutex::default(),
+            deadlines: Deadlines::default(),
+            message_bytes: Arc::default(),
+            live: AtomicU64::new(0),
+            parked: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Opens a session.
+    pub fn open(&self, user: Option<Arc<str>>, params: Option<Arc<str>>) -> Result<Token, Full> {
+        if self.live.fetch_add(1, Relaxed) >= self.limits.sessions_max {
+            self.live.fetch_sub(1, Relaxed);
+            return Err(Full);
+        }
+        let slot = self.unused.lock().take().ok_or(Full)?;
+        let secret = Secret::random();
+        let mut state = self.slot(slot).lock();
+        state.generation = state.generation % GENERATION_MAX + 1;
+        let pid = Pid::new(self.node, slot, state.generation);
+        let mut session = Box::new(Session {
+            secret,
+            user,
+            params,
+            topics: Vec::new(),
+            mailbox: Mailbox::default(),
+            parked: None,
+            polls: 0,
+            heard_ms: clock::now_ms(),
+            looked_at: u64::MAX,
+        });
+        self.schedule(pid, &mut session);
+        state.session = Some(session);
+        Ok(Token { pid, secret })
+    }
+
+    /// Whose token it is; that restarts the linger time.
+    pub fn authenticate(&self, token: &Token) -> Option<Pid> {
+        self.with(token.pid, |session| {
+            let known = session.secret.matches(&token.secret);
+            if known {
+                session.heard_ms = clock::now_ms();
+            }
+            known.then_some(token.pid)
+        })?
+    }
+
+    /// Does something with a live session of this node; none when it is dead or another node's.
+    pub fn with<R>(&self, pid: Pid, act: impl FnOnce(&mut Session) -> R) -> Option<R> {
+        self.slot_of(pid)?.lock().session_of(pid).map(act)
+    }
+
+    /// Whether anybody has this PID.
+    pub fn is_live(&self, pid: Pid) -> bool {
+        self.with(pid, |_| ()).is_some()
+    }
+
+    /// Ends a session: from here on its PID is dead. The caller ends its poll and its subscriptions.
+    pub fn end(&self, pid: Pid) -> Option<Box<Session>> {
+        let mut state = self.slot_of(pid)?.lock();
+        state.session_of(pid)?;
+        let session = state.session.take()?;
+        drop(state);
+        self.ended(pid, &session);
+        Some(session)
+    }
+
+    /// Puts a message into a mailbox. A poll is reported once a volley.
+    pub fn push(&self, pid: Pid, message: &Arc<Message>, volley: u64) -> Pushed {
+        let trim = self.message_bytes.now() > self.limits.mailboxes_bytes_max;
+        let pushed = self.with(pid, |session| {
+            let dropped = session.mailbox.push(message.clone(), &self.limits, trim);
+            if dropped > 0 {
+                self.dropped.fetch_add(dropped, Relaxed);
+            }
+            match &mut session.parked {
+                Some(parked) if parked.volley != volley => {
+                    parked.volley = volley;
+                    Pushed::Wakes(parked.answer_to.worker())
+                }
+                _ => Pushed::Kept,
+            }
+        });
+        pushed.unwrap_or(Pushed::Dead)
+    }
+
+    /// Takes a parked poll that has messages now, and renders them.
+    pub fn take_ready(&self, pid: Pid, render: impl FnOnce(&Owed, Page<'_>)) -> Option<Parked> {
+        self.with(pid, |session| {
+            let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
+            render(&parked.owed, session.mailbox.after(parked.after, &self.limits));
+            self.unparked(session);
+            Some(parked)
+        })?
+    }
+
+    /// Begins a poll: acknowledges, then renders an answer or parks it. Checking and parking are one step, so a message
+    /// that comes in between is not missed. None when the session is dead.
+    pub fn begin_poll(
+        &self,
+        call: &PollCall,
+        answer_to: impl FnOnce() -> AnswerTo,
+        render: impl FnOnce(&Owed, Page<'_>),
+    ) -> Option<Began> {
+        self.with(call.pid, |session| {
+            if !session.mailbox.acknowledge(call.cursor.unwrap_or(0)) {
+                return Began { superseded: None, state: Beginning::CursorTooHigh };
+            }
+            let superseded = session.parked.take();
+            if superseded.is_some() {
+                self.unparked(session);
+            }
+            let after = call.cursor.unwrap_or(0).max(session.mailbox.acknowledged());
+            session.heard_ms = clock::now_ms();
+            if call.wait_ms == 0 || session.mailbox.has_after(after) {
+                render(&call.owed, session.mailbox.after(after, &self.limits));
+                return Began { superseded, state: Beginning::Answered };
+            }
+            session.polls = session.polls.wrapping_add(1);
+            session.parked = Some(Parked {
+                serial: session.polls,
+                after,
+                deadline_ms: session.heard_ms + call.wait_ms,
+                owed: call.owed.clone(),
+                answer_to: answer_to(),
+                volley: 0,
+            });
+            self.parked.fetch_add(1, Relaxed);
+            self.schedule(call.pid, session);
+            Began { superseded, state: Beginning::Parked(session.polls) }
+        })
+    }
+
+    /// Takes a poll back for its own task, if it is still there.
+    pub fn unpark(&self, pid: Pid, serial: u32) -> Option<Parked> {
+        self.with(pid, |session| {
+            let parked = session.parked.take_if(|parked| parked.serial == serial)?;
+            self.unparked(session);
+            Some(parked)
+        })?
+    }
+
+    /// Takes whatever poll is parked.
+    pub fn unpark_any(&self, pid: Pid) -> Option<Parked> {
+        self.with(pid, |session| {
+            let parked = session.parked.take()?;
+            self.unparked(session);
+            Some(parked)
+        })?
+    }
+
+    /// Hands out what has come due. To be called from one thread only.
+    pub fn come_due(&self, now_ms: u64, mut act: impl FnMut(Due)) {
+        self.deadlines.come_up(now_ms, |pid, tick| {
+            if let Some(due) = self.look_at(pid, tick, now_ms) {
+                act(due);
+            }
+        });
+    }
+
+    fn look_at(&self, pid: Pid, tick: u64, now_ms: u64) -> Option<Due> {
+        let mut state = self.slot_of(pid)?.lock();
+        let session = state.session_of(pid).filter(|session| session.looked_at == tick)?;
+        if session.parked.is_none() && session.deadline_ms(self.limits.linger_ms) <= now_ms {
+            // Ended under the same lock: a request that comes now either was in time or finds the session gone.
+            let session = state.session.take()?;
+            drop(state);
+            self.ended(pid, &session);
+            return Some(Due::Linger(pid, session));
+        }
+        let poll = session.parked.take_if(|parked| parked.deadline_ms <= now_ms);
+        if poll.is_some() {
+            self.unparked(session);
+        }
+        session.looked_at = u64::MAX;
+        self.schedule(pid, session);
+        poll.map(Due::Poll)
+    }
+
+    /// Live sessions, in the order of their slots, from the given slot on.
+    pub fn walk(&self, from_slot: u32, mut visit: impl FnMut(Pid, &mut Session) -> bool) {
+        let fresh = self.unused.lock().fresh;
+        for slot in from_slot..fresh {
+            let mut state = self.slot(slot).lock();
+            let pid = Pid::new(self.node, slot, state.generation);
+            if let Some(session) = &mut state.session
+                && !visit(pid, session)
+            {
+                return;
+            }
+        }
+    }
+
+    /// How many sessions there are.
+    pub fn live(&self) -> u64 {
+        self.live.load(Relaxed)
+    }
+
+    /// How many polls are parked.
+    pub fn parked(&self) -> u64 {
+        self.parked.load(Relaxed)
+    }
+
+    /// How many messages mailboxes have dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    fn ended(&self, pid: Pid, session: &Session) {
+        if session.parked.is_some() {
+            self.parked.fetch_sub(1, Relaxed);
+        }
+        self.live.fetch_sub(1, Relaxed);
+        self.unused.lock().freed.push_back(pid.slot());
+    }
+
+    fn unparked(&self, session: &mut Session) {
+        session.heard_ms = clock::now_ms();
+        self.parked.fetch_sub(1, Relaxed);
+    }
+
+    /// Enters the session's deadline, unless an earlier look at it is coming anyway.
+    fn schedule(&self, pid: Pid, session: &mut Session) {
+        let at_ms = session.deadline_ms(self.limits.linger_ms);
+        if session.looked_at == u64::MAX || at_ms.div_ceil(crate::deadlines::TICK_MS) < session.looked_at {
+            session.looked_at = self.deadlines.enter(pid, at_ms);
+        }
+    }
+
+    fn slot_of(&self, pid: Pid) -> Option<&Slot> {
+        if pid.node() != self.node {
+            return None;
+        }
+        let chunk = self.chunks[(pid.slot() / CHUNK_SLOTS) as usize].get()?;
+        Some(&chunk[(pid.slot() % CHUNK_SLOTS) as usize])
+    }
+
+    /// The slot, made if need be. A slot's first generation is random, so that a restarted node does not give out PIDs
+    /// that somebody still holds.
+    fn slot(&self, slot: u32) -> &Slot {
+        let chunk = self.chunks[(slot / CHUNK_SLOTS) as usize].get_or_init(|| {
+            let random = || rand::random_range(0..GENERATION_MAX);
+            (0..CHUNK_SLOTS).map(|_| Mutex::new(SlotState { generation: random(), session: None })).collect()
+        });
+        &chunk[(slot % CHUNK_SLOTS) as usize]
+    }
+}
+
+impl SlotState {
+    fn session_of(&mut self, pid: Pid) -> Option<&mut Session> {
+        if self.generation == pid.generation() { self.session.as_deref_mut() } else { None }
+    }
+}
+
+impl Unused {
+    fn take(&mut self) -> Option<u32> {
+        if self.freed.len() <= FREE_SLOTS_MIN && self.fresh < SLOTS_MAX {
+            self.fresh += 1;
+            return Some(self.fresh - 1);
+        }
+        self.freed.pop_front()
+    }
+}

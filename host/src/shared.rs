@@ -1,0 +1,53 @@
+//! What lanes, rules and connections share: the state of the node that outlives every plugin and every connection.
+
+use crate::event::EventIds;
+use crate::groups::Groups;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::sessions::Sessions;
+use crate::subscriptions::Subscriptions;
+use crate::tables::Tables;
+use crate::timers::Timers;
+use crate::workers::Workers;
+use std::sync::Arc;
+
+/// The handles, each to one subject.
+pub struct Shared {
+    /// Every bound.
+    pub limits: Arc<Limits>,
+    /// Who is there.
+    pub sessions: Arc<Sessions>,
+    /// Who listens to which topic.
+    pub subscriptions: Subscriptions,
+    /// Who is in which group.
+    pub groups: Groups,
+    /// What plugins keep.
+    pub tables: Tables,
+    /// What plugins wait for.
+    pub timers: Timers,
+    /// Numbers for events.
+    pub event_ids: EventIds,
+    /// The threads that serve connections.
+    pub workers: Workers,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Shared {
+    /// A node without sessions, plugins or connections.
+    pub fn new(node: u16, limits: Limits, workers: Workers) -> Self {
+        let limits = Arc::new(limits);
+        let sessions = Arc::new(Sessions::new(node, limits.clone()));
+        Self {
+            subscriptions: Subscriptions::new(),
+            groups: Groups::new(limits.clone(), sessions.clone()),
+            tables: Tables::new(limits.clone()),
+            timers: Timers::new(limits.clone()),
+            event_ids: EventIds::default(),
+            metrics: Metrics::default(),
+            sessions,
+            workers,
+            limits,
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! A client's socket: hyper reads requests from it, and while a poll is parked it is bare and one other thread may
+//! write the answer straight into it.
+//!
+//! Who may write is decided elsewhere (whoever removes the parked poll from its session). Here is how the result of
+//! that write comes back: to the socket, never to the session. The socket's task reads no further request until the
+//! write is reported, and finishes a write that would block.
+
+use crate::clock;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use parking_lot::Mutex;
+use socket2::SockRef;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind::WouldBlock, Read as _};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// What one recv takes at most; heads are far smaller, large bodies take several.
+const RECV_BYTES: usize = 16 << 10;
+
+thread_local! {
+    /// Shared by all sockets of a thread, so that no connection keeps a buffer of its own between requests.
+    static RECEIVED: RefCell<Box<[u8; RECV_BYTES]>> = RefCell::new(Box::new([0; RECV_BYTES]));
+}
+
+/// The socket of one connection, shared by its task and whoever answers its parked poll.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    worker: usize,
+    /// Coarse second at which the sweep shuts the socket down; zero while its time is not bounded (a parked poll).
+    expires_s: AtomicU32,
+    /// Between two requests: the next byte begins a head.
+    idle: AtomicBool,
+    /// The last write of hyper did not go through: something is still unflushed.
+    blocked: AtomicBool,
+    answer: Mutex<Answer>,
+}
+
+/// The answer that a parked poll is owed, and the task that may have to wait for it.
+#[derive(Debug)]
+struct Answer {
+    state: State,
+    /// The socket's task. Registered once; a delivery that went through does not wake it.
+    waker: Option<Waker>,
+    /// The task can do nothing but wait for the report, so it is woken even when all went well.
+    awaited: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// No poll is parked here.
+    Free,
+    /// A poll is parked, or somebody who took it away is about to write.
+    Owed,
+    Written,
+    /// The socket took only part of it.
+    Unfinished(Box<[u8]>),
+    Broken,
+}
+
+/// How a parked poll ended, as its task sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The answer is in the kernel's hands.
+    Written,
+    /// This is left to write.
+    Unfinished(Box<[u8]>),
+    /// The write failed: the peer is gone.
+    Broken,
+}
+
+/// What a look at a readable socket shows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A false alarm.
+    Quiet,
+    /// The next request has begun.
+    Sends,
+    /// It will send nothing more, or is gone.
+    Closed,
+}
+
+impl Socket {
+    /// Of a connection that the given worker serves.
+    pub fn new(stream: TcpStream, worker: usize) -> Self {
+        let answer = Answer { state: State::Free, waker: None, awaited: false };
+        Self {
+            stream,
+            worker,
+            expires_s: AtomicU32::new(0),
+            idle: AtomicBool::new(true),
+            blocked: AtomicBool::new(false),
+            answer: Mutex::new(answer),
+        }
+    }
+
+    /// The worker thread that serves it.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// No request is under way; the sweep shuts the socket down at this coarse second.
+    pub fn idle_until(&self, second: u32) {
+        self.idle.store(true, Relaxed);
+        self.expires_s.store(second, Relaxed);
+    }
+
+    /// A request is under way, which shall be over by this coarse second.
+    pub fn busy_until(&self, second: u32) {
+        self.idle.store(false, Relaxed);
+        self.expires_s.store(second, Relaxed);
+    }
+
+    /// A poll is parked: the socket may stay open for as long as it likes.
+    pub fn never_expire(&self) {
+        self.idle.store(false, Relaxed);
+        self.expires_s.store(0, Relaxed);
+    }
+
+    /// Whether its time is up.
+    pub fn expired(&self, second: u32) -> bool {
+        let expires = self.expires_s.load(Relaxed);
+        expires != 0 && expires <= second
+    }
+
+    /// Whether it waits for a request.
+    pub fn is_idle(&self) -> bool {
+        self.idle.load(Relaxed)
+    }
+
+    /// Ends the connection from outside: its task reads the end of the stream.
+    pub fn shut_down(&self) {
+        // It fails only where the peer was faster.
+        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Whether something that hyper wrote has not left yet.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    /// Until there is something to read.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.stream.readable().await
+    }
+
+    /// Looks without taking anything.
+    pub fn look(&self) -> Peer {
+        let mut one = [std::mem::MaybeUninit::uninit()];
+        match self.stream.try_io(Interest::READABLE, || SockRef::from(&self.stream).peek(&mut one)) {
+            Ok(0) => Peer::Closed,
+            Ok(_) => Peer::Sends,
+            Err(error) if error.kind() == WouldBlock => Peer::Quiet,
+            Err(_) => Peer::Closed,
+        }
+    }
+
+    /// To be called before a poll of this socket is parked.
+    pub fn owe(&self) {
+        let mut answer = self.answer.lock();
+        debug_assert_eq!(answer.state, State::Free, "one poll at a time");
+        answer.state = State::Owed;
+        answer.awaited = false;
+    }
+
+    /// The poll was not parked after all, or its own task took it back: nobody else will write.
+    pub fn disown(&self) {
+        self.answer.lock().state = State::Free;
+    }
+
+    /// Writes the whole answer of a poll that the caller removed from its session, and reports. Never blocks; what the
+    /// socket does not take now its task finishes. `next_by` is the second by which the peer shall have gone
+    /// on.
+    pub fn answer(&self, bytes: &[u8], next_by: u32) {
+        let state = match self.write_now(bytes) {
+            Ok(rest) if rest.is_empty() => State::Written,
+            Ok(rest) => State::Unfinished(rest),
+            Err(_) => State::Broken,
+        };
+        self.idle_until(next_by);
+        let mut answer = self.answer.lock();
+        let all_is_well = state == State::Written;
+        answer.state = state;
+        // The next request wakes the task by itself, so a delivery that went through costs no wake-up.
+        let waker = if answer.awaited || !all_is_well { answer.waker.take() } else { None };
+        drop(answer);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the parked poll was answered (some) or the socket became readable before that was seen (none).
+    pub async fn answered_or_readable(&self) -> Option<Answered> {
+        poll_fn(|context| {
+            if let Some(answered) = self.answer.lock().taken_or_register(context) {
+                return Poll::Ready(Some(answered));
+            }
+            // An error shows in the look that follows.
+            self.stream.poll_read_ready(context).map(|_| None)
+        })
+        .await
+    }
+
+    /// Waits for the report of whoever removed the parked poll.
+    pub async fn answered(&self) -> Answered {
+        poll_fn(|context| {
+            let mut answer = self.answer.lock();
+            answer.awaited = true;
+            answer.taken_or_register(context).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Writes what the socket takes without blocking; a copy of the rest.
+    pub fn write_now(&self, bytes: &[u8]) -> io::Result<Box<[u8]>> {
+        match self.stream.try_write(bytes) {
+            Ok(n) => Ok(bytes[n..].into()),
+            Err(error) if error.kind() == WouldBlock => Ok(bytes.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes all of it, as long as that takes.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.try_write(bytes) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(error) if error.kind() == WouldBlock => self.stream.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn taken_or_register(&mut self, context: &Context<'_>) -> Option<Answered> {
+        let answered = match std::mem::replace(&mut self.state, State::Free) {
+            State::Written => Answered::Written,
+            State::Unfinished(rest) => Answered::Unfinished(rest),
+            State::Broken => Answered::Broken,
+            State::Owed => {
+                self.state = State::Owed;
+                if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                    self.waker = Some(context.waker().clone());
+                }
+                return None;
+            }
+            State::Free => unreachable!("only a socket that is owed an answer is waited for"),
+        };
+        self.awaited = false;
+        Some(answered)
+    }
+}
+
+/// The socket as hyper sees it, after what an earlier hyper connection had read too much.
+#[derive(Debug)]
+pub struct HyperIo {
+    socket: Arc<Socket>,
+    leftover: bytes::Bytes,
+    head_s: u32,
+}
+
+impl HyperIo {
+    /// `leftover` is read first; `head_s` is how long a head may take from its first byte.
+    pub fn new(socket: Arc<Socket>, leftover: bytes::Bytes, head_s: u32) -> Self {
+        Self { socket, leftover, head_s }
+    }
+}
+
+impl Read for HyperIo {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, mut to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if !self.leftover.is_empty() {
+            let n = self.leftover.len().min(to.remaining());
+            to.put_slice(&self.leftover.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
+        let stream = &self.socket.stream;
+        RECEIVED.with_borrow_mut(|received| {
+            let space = &mut received[..to.remaining().min(RECV_BYTES)];
+            loop {
+                ready!(stream.poll_read_ready(context))?;
+                // A short read means that the socket is drained. Returning WouldBlock from inside this very closure
+                // clears the readiness seen before the recv; clearing it later could erase the edge of bytes that
+                // came in between, and the connection would sleep for ever.
+                let mut got = None;
+                let tried = stream.try_io(Interest::READABLE, || {
+                    let n = (&*SockRef::from(stream)).read(space)?;
+                    got = Some(n);
+                    if n > 0 && n < space.len() { Err(WouldBlock.into()) } else { Ok(()) }
+                });
+                match (got, tried) {
+                    (Some(n), _) => {
+                        to.put_slice(&space[..n]);
+                        if self.socket.idle.swap(false, Relaxed) {
+                            self.socket.busy_until(clock::now_s() + self.head_s);
+                        }
+                        return Poll::Ready(Ok(()));
+                    }
+                    (None, Err(error)) if error.kind() == WouldBlock => {}
+                    (None, Err(error)) => return Poll::Ready(Err(error)),
+                    (None, Ok(())) => unreachable!("the recv either failed or told how much it read"),
+                }
+            }
+        })
+    }
+}
+
+impl Write for HyperIo {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            if self.socket.stream.poll_write_ready(context)?.is_pending() {
+                self.socket.blocked.store(true, Relaxed);
+                return Poll::Pending;
+            }
+            match self.socket.stream.try_write(bytes) {
+                Err(error) if error.kind() == WouldBlock => {}
+                done => {
+                    self.socket.blocked.store(false, Relaxed);
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = SockRef::from(&self.socket.stream).shutdown(std::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,373 @@
+//! One table. Every call is atomic and isolated: it runs under the table's lock, and one that fails half-way is undone.
+
+use crate::clock;
+use crate::denied::{Allowed, Denied, badarg};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// How many expiry entries may be stale before they are made anew (arbitrary).
+const STALE_MAX: usize = 1024;
+
+/// How keys and values relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One value a key.
+    Set,
+    /// One value a key, walked in order.
+    OrderedSet,
+    /// Several different values a key.
+    Bag,
+}
+
+/// What a table is opened with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How keys and values relate.
+    pub kind: Kind,
+    /// Whether it is kept across restarts.
+    pub durable: bool,
+    /// How long an object lives after its last write.
+    pub ttl_ms: Option<u64>,
+    /// Objects at most.
+    pub max_objects: u64,
+    /// Bytes of keys and values at most.
+    pub max_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { kind: Kind::Set, durable: false, ttl_ms: None, max_objects: u64::MAX, max_bytes: u64::MAX }
+    }
+}
+
+/// A key and one of its values.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// Any bytes.
+    pub key: Vec<u8>,
+    /// Any bytes.
+    pub value: Vec<u8>,
+}
+
+impl Object {
+    /// Of any bytes.
+    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
+}
+
+/// A change of a counter.
+#[derive(Clone, Debug)]
+pub struct CounterOp {
+    /// Whose value is a decimal number.
+    pub key: Vec<u8>,
+    /// What is added.
+    pub incr: i64,
+    /// Where a missing key starts.
+    pub default: i64,
+    /// A result past the first, in the direction of `incr`, becomes the second.
+    pub threshold: Option<(i64, i64)>,
+}
+
+/// Part of a walk.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of the keys' bytes. The values of one key are never parted.
+    pub objects: Vec<Object>,
+    /// Where the next page goes on.
+    pub continuation: Option<Vec<u8>>,
+}
+
+/// One table.
+pub struct Table {
+    owner: Arc<str>,
+    kind: Kind,
+    call_max: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    objects: BTreeMap<Vec<u8>, Vec<Stored>>,
+    count: u64,
+    bytes: u64,
+    max_objects: u64,
+    max_bytes: u64,
+    ttl_ms: Option<u64>,
+    /// Keys in the order in which something of theirs may expire; stale entries are harmless.
+    expiring: VecDeque<(u64, Vec<u8>)>,
+}
+
+#[derive(Clone)]
+struct Stored {
+    value: Vec<u8>,
+    expires_ms: u64,
+}
+
+/// What keys had before a call touched them.
+type Undo = Vec<(Vec<u8>, Vec<Stored>)>;
+
+impl Table {
+    /// Empty.
+    pub(super) fn new(owner: Arc<str>, options: Options, call_max: u64) -> Self {
+        let state = State {
+            objects: BTreeMap::new(),
+            count: 0,
+            bytes: 0,
+            max_objects: options.max_objects,
+            max_bytes: options.max_bytes,
+            ttl_ms: options.ttl_ms,
+            expiring: VecDeque::new(),
+        };
+        Self { owner, kind: options.kind, call_max, state: Mutex::new(state) }
+    }
+
+    /// The plugin that may write it.
+    pub fn owner(&self) -> &Arc<str> {
+        &self.owner
+    }
+
+    /// How keys and values relate.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn set_bounds(&self, options: &Options) {
+        let mut state = self.state.lock();
+        (state.max_objects, state.max_bytes, state.ttl_ms) = (options.max_objects, options.max_bytes, options.ttl_ms);
+    }
+
+    /// How many objects there are, and what they weigh.
+    pub fn size(&self) -> (u64, u64) {
+        let mut state = self.state.lock();
+        state.expire(clock::now_ms());
+        (state.count, state.bytes)
+    }
+
+    /// Writes all objects.
+    pub fn insert(&self, by: &Arc<str>, objects: Vec<Object>) -> Allowed<()> {
+        self.check_call(objects.len())?;
+        self.write(by, |state, undo| {
+            objects.into_iter().for_each(|object| state.put(self.kind, object, undo));
+            Ok(())
+        })
+    }
+
+    /// Writes all objects if none of their keys is there.
+    pub fn insert_new(&self, by: &Arc<str>, objects: Vec<Object>) -> Allowed<bool> {
+        self.check_call(objects.len())?;
+        self.write(by, |state, undo| {
+            let all_new = objects.iter().all(|object| !state.objects.contains_key(&object.key));
+            if all_new {
+                objects.into_iter().for_each(|object| state.put(self.kind, object, undo));
+            }
+            Ok(all_new)
+        })
+    }
+
+    /// For each key its values.
+    pub fn lookup(&self, keys: &[Vec<u8>]) -> Allowed<Vec<Vec<Vec<u8>>>> {
+        self.check_call(keys.len())?;
+        let mut state = self.state.lock();
+        state.expire(clock::now_ms());
+        Ok(keys.iter().map(|key| state.values(key)).collect())
+    }
+
+    /// Looks up and deletes.
+    pub fn take(&self, by: &Arc<str>, key: &[u8]) -> Allowed<Vec<Vec<u8>>> {
+        self.write(by, |state, undo| {
+            let values = state.values(key);
+            state.replace(key, Vec::new(), undo);
+            Ok(values)
+        })
+    }
+
+    /// Deletes all objects of the keys; how many there were.
+    pub fn delete(&self, by: &Arc<str>, keys: &[Vec<u8>]) -> Allowed<u64> {
+        self.check_call(keys.len())?;
+        self.write(by, |state, undo| {
+            let before = state.count;
+            keys.iter().for_each(|key| state.replace(key, Vec::new(), undo));
+            Ok(before - state.count)
+        })
+    }
+
+    /// Deletes just these objects; how many there were.
+    pub fn delete_object(&self, by: &Arc<str>, objects: &[Object]) -> Allowed<u64> {
+        self.check_call(objects.len())?;
+        self.write(by, |state, undo| {
+            let before = state.count;
+            for object in objects {
+                let mut left = state.objects.get(&object.key).cloned().unwrap_or_default();
+                left.retain(|stored| stored.value != object.value);
+                state.replace(&object.key, left, undo);
+            }
+            Ok(before - state.count)
+        })
+    }
+
+    /// Changes counters; their new values.
+    pub fn update_counter(&self, by: &Arc<str>, ops: &[CounterOp]) -> Allowed<Vec<i64>> {
+        self.check_call(ops.len())?;
+        self.no_bag("a counter")?;
+        self.write(by, |state, undo| ops.iter().map(|op| state.count_up(op, undo)).collect())
+    }
+
+    /// Compares and swaps; whether it did.
+    pub fn select_replace(&self, by: &Arc<str>, key: &[u8], old: &[u8], new: Vec<u8>) -> Allowed<bool> {
+        self.no_bag("select-replace")?;
+        self.write(by, |state, undo| {
+            let same = state.objects.get(key).is_some_and(|values| values[0].value == old);
+            if same {
+                state.put(self.kind, Object::new(key, new), undo);
+            }
+            Ok(same)
+        })
+    }
+
+    /// The objects whose keys start with the prefix and are beyond `after`.
+    pub fn select(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Allowed<Page> {
+        if limit == 0 {
+            return badarg("a page has at least one object");
+        }
+        let limit = u64::from(limit).min(self.call_max) as usize;
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut state = self.state.lock();
+        state.expire(clock::now_ms());
+        let mut objects = Vec::new();
+        let mut last_key = None;
+        for (key, values) in state.objects.range::<[u8], _>((from, Bound::Unbounded)) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if objects.len() >= limit {
+                return Ok(Page { objects, continuation: last_key });
+            }
+            objects.extend(values.iter().map(|stored| Object::new(key.as_slice(), stored.value.as_slice())));
+            last_key = Some(key.clone());
+        }
+        Ok(Page { objects, continuation: None })
+    }
+
+    fn check_call(&self, items: usize) -> Allowed<()> {
+        if items as u64 > self.call_max { badarg(format!("at most {} items in one call", self.call_max)) } else { Ok(()) }
+    }
+
+    fn no_bag(&self, what: &str) -> Allowed<()> {
+        if self.kind == Kind::Bag { badarg(format!("{what} needs a set")) } else { Ok(()) }
+    }
+
+    /// Runs a change under the lock and undoes it when it fails or breaks a bound.
+    fn write<T>(&self, by: &Arc<str>, change: impl FnOnce(&mut State, &mut Undo) -> Allowed<T>) -> Allowed<T> {
+        if *by != self.owner {
+            return Err(Denied::NotOwner);
+        }
+        let mut state = self.state.lock();
+        state.expire(clock::now_ms());
+        let (count, bytes) = (state.count, state.bytes);
+        let mut undo = Undo::new();
+        let result = change(&mut state, &mut undo).and_then(|value| {
+            // What shrinks a table is allowed even where its bounds were lowered meanwhile.
+            if state.count > state.max_objects.max(count) {
+                Err(Denied::Limit("max-objects"))
+            } else if state.bytes > state.max_bytes.max(bytes) {
+                Err(Denied::Limit("max-bytes"))
+            } else {
+                Ok(value)
+            }
+        });
+        if result.is_err() {
+            for (key, values) in undo.into_iter().rev() {
+                state.set(key, values);
+            }
+        }
+        result
+    }
+}
+
+impl State {
+    fn values(&self, key: &[u8]) -> Vec<Vec<u8>> {
+        self.objects.get(key).map_or_else(Vec::new, |values| values.iter().map(|stored| stored.value.clone()).collect())
+    }
+
+    fn put(&mut self, kind: Kind, object: Object, undo: &mut Undo) {
+        let expires_ms = self.ttl_ms.map_or(u64::MAX, |ttl_ms| clock::now_ms() + ttl_ms);
+        let mut values = match kind {
+            Kind::Bag => self.objects.get(&object.key).cloned().unwrap_or_default(),
+            Kind::Set | Kind::OrderedSet => Vec::new(),
+        };
+        values.retain(|stored| stored.value != object.value);
+        values.push(Stored { value: object.value, expires_ms });
+        if expires_ms != u64::MAX {
+            self.expiring.push_back((expires_ms, object.key.clone()));
+        }
+        self.replace(&object.key, values, undo);
+    }
+
+    fn count_up(&mut self, op: &CounterOp, undo: &mut Undo) -> Allowed<i64> {
+        let now = match self.objects.get(&op.key) {
+            None => op.default,
+            Some(values) => match std::str::from_utf8(&values[0].value).ok().and_then(|text| text.parse().ok()) {
+                Some(number) => number,
+                None => return badarg("the value is not a counter"),
+            },
+        };
+        let Some(sum) = i64::checked_add(now, op.incr) else { return badarg("the counter would overflow") };
+        let next = match op.threshold {
+            Some((threshold, value)) if (op.incr >= 0 && sum > threshold) || (op.incr < 0 && sum < threshold) => value,
+            _ => sum,
+        };
+        self.put(Kind::Set, Object::new(op.key.as_slice(), next.to_string()), undo);
+        Ok(next)
+    }
+
+    fn replace(&mut self, key: &[u8], values: Vec<Stored>, undo: &mut Undo) {
+        let before = self.set(key.to_vec(), values);
+        undo.push((key.to_vec(), before));
+    }
+
+    /// Gives a key these values, and returns those it had.
+    fn set(&mut self, key: Vec<u8>, values: Vec<Stored>) -> Vec<Stored> {
+        let key_bytes = key.len();
+        let weigh = |values: &[Stored]| values.iter().map(|stored| (key_bytes + stored.value.len()) as u64).sum::<u64>();
+        self.count += values.len() as u64;
+        self.bytes += weigh(&values);
+        let before = if values.is_empty() { self.objects.remove(&key) } else { self.objects.insert(key, values) };
+        let before = before.unwrap_or_default();
+        self.count -= before.len() as u64;
+        self.bytes -= weigh(&before);
+        before
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        while self.expiring.front().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
+            let Some((_, key)) = self.expiring.pop_front() else { return };
+            if let Some(values) = self.objects.get(&key) {
+                let left = values.iter().filter(|stored| stored.expires_ms > now_ms).cloned().collect();
+                self.set(key, left);
+            }
+        }
+        if self.expiring.len() > 2 * self.count as usize + STALE_MAX {
+            let mut expiring: Vec<(u64, Vec<u8>)> = self
+                .objects
+                .iter()
+                .flat_map(|(key, values)| values.iter().map(|stored| (stored.expires_ms, key.clone())))
+                .filter(|(expires_ms, _)| *expires_ms != u64::MAX)
+                .collect();
+            expiring.sort_unstable();
+            self.expiring = expiring.into();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,85 @@
+//! The finished file: is it a component, how big is it, which bytes, and where does it go.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+/// `\0asm`, then the version and layer that components have; a core module has 01 00 00 00 there.
+const COMPONENT: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+const CORE_MODULE: [u8; 8] = [0, b'a', b's', b'm', 1, 0, 0, 0];
+
+pub(super) struct Component(Vec<u8>);
+
+/// Reads a file that must be a component.
+pub(super) fn read(path: &Path) -> Result<Component> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    check(&bytes).with_context(|| path.display().to_string())?;
+    Ok(Component(bytes))
+}
+
+fn check(bytes: &[u8]) -> Result<()> {
+    if bytes.starts_with(&COMPONENT) {
+        Ok(())
+    } else if bytes.starts_with(&CORE_MODULE) {
+        bail!("is a core module, not a component: does the crate set a linker of its own in .cargo/config.toml?")
+    } else {
+        bail!("is not WebAssembly")
+    }
+}
+
+impl Component {
+    pub(super) fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    pub(super) fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.0))
+    }
+
+    /// Writes it beside `path` first, so that whoever watches that file never sees half a component.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+        let mut part = name.to_owned();
+        part.push(format!(".{}.part", std::process::id()));
+        let part = path.with_file_name(part);
+        fs::write(&part, &self.0).with_context(|| format!("cannot write {}", part.display()))?;
+        fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// The SHA-256 of the files' contents, one after the other.
+pub(super) fn hash_of_files(files: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_component_passes() {
+        assert!(check(b"\0asm\x0d\0\x01\0rest").is_ok());
+        assert!(check(b"\0asm\x01\0\0\0rest").unwrap_err().to_string().contains("core module"));
+        assert!(check(b"").unwrap_err().to_string().contains("not WebAssembly"));
+    }
+
+    #[test]
+    fn the_hash_is_in_hexadecimal() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Component(Vec::new()).sha256(), empty);
+    }
+}

@@ -1,0 +1,102 @@
+//! The volley: first all messages go into all mailboxes, then the parked polls among them are answered in one go.
+//!
+//! A small volley is written by the lane itself, a large one by the threads that serve the connections, in bounded
+//! chunks, so that a broadcast stalls neither its lane nor anybody else. Whoever writes takes the poll out of its
+//! session at that moment, so a response carries all that has come in until then.
+
+use crate::clock;
+use crate::limits::Limits;
+use crate::message::Message;
+use crate::pid::Pid;
+use crate::protocol::answer::{Answer, Ending};
+use crate::session::{AnswerTo, Parked};
+use crate::sessions::{Pushed, Sessions};
+use crate::workers::Workers;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Volleys are told apart by number, so that each lists a poll once.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// Writes the answers of polls, with a buffer that it keeps.
+#[derive(Default)]
+pub struct Writer {
+    answer: Answer,
+}
+
+impl Writer {
+    /// Answers a session's poll, if there still is one that has messages.
+    pub fn fire(&mut self, sessions: &Sessions, limits: &Limits, pid: Pid) {
+        if let Some(parked) = sessions.take_ready(pid, |owed, page| self.answer.messages(owed, page)) {
+            self.hand_over(parked.answer_to, limits);
+        }
+    }
+
+    /// Ends a poll that was taken out of its session, without messages.
+    pub fn end(&mut self, parked: Parked, ending: Ending, limits: &Limits) {
+        self.answer.ending(&parked.owed, parked.after, ending);
+        self.hand_over(parked.answer_to, limits);
+    }
+
+    fn hand_over(&mut self, answer_to: AnswerTo, limits: &Limits) {
+        match answer_to {
+            AnswerTo::Bare(socket) => {
+                socket.answer(self.answer.whole(), clock::now_s() + (limits.idle_ms / 1000) as u32);
+            }
+            AnswerTo::Held(request) => {
+                // It fails only when the client has gone; the messages stay in the mailbox.
+                let _ = request.send((self.answer.status(), Bytes::copy_from_slice(self.answer.body())));
+            }
+        }
+    }
+}
+
+/// One batched send.
+pub struct Volley {
+    number: u64,
+    /// Sessions with a parked poll, by the worker that serves their connection.
+    called: Vec<Vec<Pid>>,
+    writer: Writer,
+}
+
+impl Volley {
+    /// Empty.
+    pub fn new(workers: usize) -> Self {
+        Self { number: 0, called: (0..workers).map(|_| Vec::new()).collect(), writer: Writer::default() }
+    }
+
+    /// Begins a fresh one.
+    pub fn begin(&mut self) {
+        self.number = NUMBERS.fetch_add(1, Relaxed);
+    }
+
+    /// Puts a message into the mailboxes of all live recipients; how many that were.
+    pub fn deliver(&mut self, sessions: &Sessions, recipients: &[u64], message: &Arc<Message>) -> u64 {
+        let mut live = 0;
+        for pid in recipients.iter().filter_map(|bits| Pid::from_bits(*bits)) {
+            match sessions.push(pid, message, self.number) {
+                Pushed::Dead => continue,
+                Pushed::Kept => {}
+                Pushed::Wakes(worker) => self.called[worker].push(pid),
+            }
+            live += 1;
+        }
+        live
+    }
+
+    /// Answers all polls that were called; how many that were.
+    pub fn fire(&mut self, sessions: &Sessions, workers: &Workers, limits: &Limits) -> usize {
+        let called = self.called.iter().map(Vec::len).sum();
+        if called as u64 <= limits.volley_inline_pids_max {
+            for pid in self.called.iter_mut().flat_map(|pids| pids.drain(..)) {
+                self.writer.fire(sessions, limits, pid);
+            }
+        } else {
+            for (worker, pids) in self.called.iter_mut().enumerate() {
+                workers.fire(worker, std::mem::take(pids));
+            }
+        }
+        called
+    }
+}

@@ -1,0 +1,85 @@
+//! One worker thread: it adopts connections, answers its share of large volleys in chunks, and closes connections whose
+//! time is up.
+
+use crate::clock;
+use crate::connection;
+use crate::node::Node;
+use crate::socket::Socket;
+use crate::volley::Writer;
+use crate::workers::Inbox;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
+
+/// How often a worker looks for connections whose time is up.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// All connections of this worker; the gone ones are forgotten at each sweep.
+type Connections = Rc<RefCell<Vec<Weak<Socket>>>>;
+
+/// Runs until the server has drained.
+pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let connections = Connections::default();
+    let local = tokio::task::LocalSet::new();
+    local.spawn_local(adopt(worker, node.clone(), inbox.connections, connections.clone()));
+    local.spawn_local(answer(node.clone(), inbox.volleys));
+    local.spawn_local(sweep(node.clone(), connections.clone()));
+    runtime.block_on(local.run_until(async {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }));
+    Ok(())
+}
+
+async fn adopt(
+    worker: usize,
+    node: Arc<Node>,
+    mut fresh: UnboundedReceiver<std::net::TcpStream>,
+    connections: Connections,
+) {
+    while let Some(stream) = fresh.recv().await {
+        let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
+            node.shared.workers.connections.fetch_sub(1, Relaxed);
+            continue;
+        };
+        let socket = Arc::new(Socket::new(stream, worker));
+        connections.borrow_mut().push(Arc::downgrade(&socket));
+        let node = node.clone();
+        // A task of the runtime itself, not of the local set: that costs less memory and no second queue.
+        tokio::spawn(async move {
+            connection::serve(&socket, &node).await;
+            node.shared.workers.connections.fetch_sub(1, Relaxed);
+        });
+    }
+}
+
+/// Answers polls of large volleys, a chunk at a time: between two chunks everybody else has a turn.
+async fn answer(node: Arc<Node>, mut volleys: UnboundedReceiver<Vec<crate::pid::Pid>>) {
+    let shared = &node.shared;
+    let mut writer = Writer::default();
+    while let Some(pids) = volleys.recv().await {
+        for chunk in pids.chunks(shared.limits.volley_chunk_pids_max as usize) {
+            chunk.iter().for_each(|pid| writer.fire(&shared.sessions, &shared.limits, *pid));
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn sweep(node: Arc<Node>, connections: Connections) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let (now_s, draining) = (clock::now_s(), node.is_draining());
+        connections.borrow_mut().retain(|socket| {
+            let Some(socket) = socket.upgrade() else { return false };
+            if socket.expired(now_s) || (draining && socket.is_idle()) {
+                socket.shut_down();
+            }
+            true
+        });
+    }
+}

@@ -1,0 +1,62 @@
+//! The threads that serve client connections: one single-threaded runtime each, so that a connection's work stays on
+//! one core and waking its task needs no other thread. This is the handle that accepting and volleys use.
+
+use crate::pid::Pid;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What reaches a worker from other threads. Both are bounded by what they stand for: connections by
+/// `connections_max`, calls by the polls that are parked.
+pub struct Inbox {
+    /// Fresh connections.
+    pub connections: UnboundedReceiver<TcpStream>,
+    /// Sessions of a large volley whose polls are to be answered.
+    pub volleys: UnboundedReceiver<Vec<Pid>>,
+}
+
+struct Outbox {
+    connections: UnboundedSender<TcpStream>,
+    volleys: UnboundedSender<Vec<Pid>>,
+}
+
+/// The workers, as others see them.
+pub struct Workers {
+    outboxes: Box<[Outbox]>,
+    next: AtomicUsize,
+    /// Open client connections.
+    pub connections: Arc<AtomicU64>,
+}
+
+impl Workers {
+    /// Handles for so many workers, and what each of them takes.
+    pub fn new(count: usize) -> (Self, Vec<Inbox>) {
+        let pair = |_| {
+            let (connections, connections_in) = unbounded_channel();
+            let (volleys, volleys_in) = unbounded_channel();
+            (Outbox { connections, volleys }, Inbox { connections: connections_in, volleys: volleys_in })
+        };
+        let (outboxes, inboxes): (Vec<_>, Vec<_>) = (0..count).map(pair).unzip();
+        (Self { outboxes: outboxes.into(), next: AtomicUsize::new(0), connections: Arc::default() }, inboxes)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.outboxes.len()
+    }
+
+    /// Gives a fresh connection to the next worker in turn.
+    pub fn adopt(&self, stream: TcpStream) {
+        let next = self.next.fetch_add(1, Relaxed) % self.outboxes.len();
+        // It fails only when the server is going down; the connection is closed then.
+        let _ = self.outboxes[next].connections.send(stream);
+    }
+
+    /// Has a worker answer the polls of these sessions.
+    pub fn fire(&self, worker: usize, pids: Vec<Pid>) {
+        if !pids.is_empty() {
+            let _ = self.outboxes[worker].volleys.send(pids);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Real servers for tests: each on ports of its own, ended with its test, its log shown when the test fails.
+
+use crate::guests;
+use crate::http::{PATIENCE, call, get};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+/// The program under test.
+pub(crate) fn volley() -> Command {
+    Command::new(volley_path())
+}
+
+pub(crate) fn volley_path() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_volley"))
+}
+
+/// The folder of the workspace.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A running server. It is killed, by its process id, when the last holder lets go of it.
+pub(crate) struct Server {
+    child: Mutex<Child>,
+    pub(crate) listen: String,
+    pub(crate) admin: String,
+    stdout: Log,
+    stderr: Log,
+}
+
+impl Server {
+    /// Starts a server with the bundled plugins and these arguments besides, and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_bare(&[&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], arguments].concat())
+    }
+
+    /// The same, but a config or the arguments name the addresses.
+    #[track_caller]
+    pub(crate) fn start_bare(arguments: &[&str]) -> Self {
+        let mut command = volley();
+        command.args(["serve", "--ephemeral", "--admin-no-token"]).args(arguments).args(fresh_components());
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|wrong| panic!("{}: {wrong}", volley_path().display()));
+        let stderr = Log::of(child.stderr.take().expect("piped"));
+        let stdout = Log::of(child.stdout.take().expect("piped"));
+        let Some(ready) = stdout.first_line() else {
+            let _ = child.kill();
+            panic!("the server did not get ready:\n{}", stderr.text());
+        };
+        let address = |key: &str| {
+            let mut words = ready.split(' ').filter_map(|word| word.split_once('='));
+            words.find(|(name, _)| *name == key).map(|(_, address)| address.to_owned())
+        };
+        let both = address("listen").zip(address("admin")).unwrap_or_else(|| panic!("not the ready line: {ready}"));
+        Self { child: Mutex::new(child), listen: both.0, admin: both.1, stdout, stderr }
+    }
+
+    /// A server with default options that several tests share, each on topics of its own.
+    #[track_caller]
+    pub(crate) fn shared() -> Shared {
+        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        Shared::get(&SERVER, || Self::start(&[]))
+    }
+
+    /// The same with the probe on `probe.>`.
+    #[track_caller]
+    pub(crate) fn shared_with_probe() -> Shared {
+        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        Shared::get(&SERVER, || Self::start_with_probe(&[]))
+    }
+
+    #[track_caller]
+    pub(crate) fn start_with_probe(arguments: &[&str]) -> Self {
+        let plugin = format!("probe={}", guests::probe().display());
+        Self::start(&[&["--plugin", &plugin, "--route", "probe.>=probe"], arguments].concat())
+    }
+
+    /// All that was said on stdout so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// The first lines of stdout up to one that the condition likes.
+    pub(crate) fn wait_for_stdout(&self, enough: impl Fn(&str) -> bool) -> String {
+        wait_until("stdout to say it", || Some(self.stdout()).filter(|text| enough(text)))
+    }
+
+    pub(crate) fn wait_for_stderr(&self, words: &str) -> String {
+        wait_until(&format!("the log to say {words:?}"), || Some(self.stderr()).filter(|text| text.contains(words)))
+    }
+
+    /// A number of `/metrics`, summed over its labels.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = call(&self.admin, &get("/metrics"));
+        assert_eq!(text.status, 200, "{text}");
+        let of_name = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) // not a longer name
+        };
+        let lines = text.text().lines().filter(of_name);
+        lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).expect("a number")).sum()
+    }
+
+    /// Waits until a poll of this session is parked.
+    #[track_caller]
+    pub(crate) fn wait_until_parked(&self, pid: &str) {
+        wait_until(&format!("a poll of {pid} to park"), || self.is_parked(pid).then_some(()));
+    }
+
+    #[track_caller]
+    pub(crate) fn is_parked(&self, pid: &str) -> bool {
+        let session = call(&self.admin, &get(format!("/admin/v1/sessions/{}", in_path(pid))));
+        assert_eq!(session.status, 200, "{session}");
+        let session = session.json();
+        session["parked"].as_bool().unwrap_or_else(|| panic!("whether a poll is parked: {session}"))
+    }
+
+    /// Sends SIGTERM, as an init system does.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.lock().expect("the child").id();
+        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill");
+        assert!(sent.success(), "kill -TERM {pid}");
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) fn wait_for_exit(&self) -> ExitStatus {
+        wait_until("the server to exit", || self.child.lock().expect("the child").try_wait().expect("wait"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(child) = self.child.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            self.show_log();
+        }
+    }
+}
+
+impl Server {
+    fn show_log(&self) {
+        eprintln!("---- log of the server at {} ----\n{}", self.listen, self.stderr());
+    }
+}
+
+/// A holder of a server that others hold, too.
+pub(crate) struct Shared(Arc<Server>);
+
+impl Shared {
+    fn get(slot: &Mutex<Weak<Server>>, start: impl FnOnce() -> Server) -> Self {
+        // A test that failed while it started one leaves nothing half done behind.
+        let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Self(slot.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(start());
+            *slot = Arc::downgrade(&server);
+            server
+        }))
+    }
+}
+
+impl Deref for Shared {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if std::thread::panicking() && Arc::strong_count(&self.0) > 1 {
+            self.0.show_log();
+        }
+    }
+}
+
+/// With `VOLLEY_TEST_DIST=DIR` the bundled plugins are those of that folder.
+fn fresh_components() -> Vec<String> {
+    let Some(dist) = std::env::var_os("VOLLEY_TEST_DIST").filter(|dist| !dist.is_empty()) else { return Vec::new() };
+    let component = |name: &str| format!("{name}={}", Path::new(&dist).join(format!("{name}.wasm")).display());
+    ["chat", "topic"].iter().flat_map(|name| ["--plugin".to_owned(), component(name)]).collect()
+}
+
+/// What a stream of the server has said so far.
+struct Log {
+    text: Arc<Mutex<String>>,
+    first_line: Mutex<mpsc::Receiver<String>>,
+}
+
+impl Log {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let (sender, first_line) = mpsc::channel();
+        let into = text.clone();
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                let said = String::from_utf8_lossy(&line).into_owned();
+                into.lock().expect("the log").push_str(&said);
+                let _ = sender.send(said.trim_end().to_owned());
+                line.clear();
+            }
+        });
+        Self { text, first_line: Mutex::new(first_line) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().expect("the log").clone()
+    }
+
+    fn first_line(&self) -> Option<String> {
+        self.first_line.lock().expect("the log").recv_timeout(PATIENCE).ok()
+    }
+}
+
+/// Looks again and again until there is something, and fails when there is nothing in bounded time.
+#[track_caller]
+pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(2)); // between two looks only; nothing is taken for granted after it
+    }
+}
+
+/// `<0.17.1>` as a segment of a path.
+pub(crate) fn in_path(pid: &str) -> String {
+    pid.replace('<', "%3C").replace('>', "%3E")
+}
+
+/// A folder that is gone with its holder.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("e2e-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).expect("a folder for the test");
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file into it.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("write");
+        path.to_str().expect("UTF-8").into()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Says something at once, whether or not the test's output is captured.
+pub(crate) fn say(words: &str) {
+    let _ = writeln!(std::io::stderr(), "{words}");
+}

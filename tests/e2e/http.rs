@@ -1,0 +1,320 @@
+//! A small HTTP/1.1 client on one connection: it sends exactly what it is told and shows exactly what came.
+
+use serde_json::Value;
+use std::fmt;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+/// No answer takes longer than this, even on a busy machine: beyond it a test fails instead of hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A request that is not sent yet.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    pub(crate) fn new(method: &'static str, target: impl Into<String>) -> Self {
+        Self { method, target: target.into(), headers: Vec::new(), body: None }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("Volley-Session", token)
+    }
+
+    /// The body as it is, without a content type.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    pub(crate) fn json(self, value: &Value) -> Self {
+        self.typed("application/json", value.to_string())
+    }
+
+    pub(crate) fn typed(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.header("Content-Type", content_type).body(body)
+    }
+
+    /// As it goes over the wire.
+    pub(crate) fn bytes(&self, host: &str) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        let named = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        if !named("host") {
+            head += &format!("Host: {host}\r\n");
+        }
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let chunked = named("transfer-encoding");
+        match &self.body {
+            Some(body) if !chunked => head += &format!("Content-Length: {}\r\n", body.len()),
+            None if self.method == "POST" => head += "Content-Length: 0\r\n",
+            _ => {}
+        }
+        let mut bytes = (head + "\r\n").into_bytes();
+        match &self.body {
+            Some(body) if chunked => bytes.extend(chunks(body)),
+            Some(body) => bytes.extend(body),
+            None => {}
+        }
+        bytes
+    }
+}
+
+/// The body in chunks of odd sizes.
+fn chunks(body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for chunk in body.chunks(7) {
+        bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
+        bytes.extend(chunk);
+        bytes.extend(b"\r\n");
+    }
+    bytes.extend(b"0\r\n\r\n");
+    bytes
+}
+
+pub(crate) fn get(target: impl Into<String>) -> Request {
+    Request::new("GET", target)
+}
+
+pub(crate) fn post(target: impl Into<String>) -> Request {
+    Request::new("POST", target)
+}
+
+pub(crate) fn put(target: impl Into<String>) -> Request {
+    Request::new("PUT", target)
+}
+
+pub(crate) fn delete(target: impl Into<String>) -> Request {
+    Request::new("DELETE", target)
+}
+
+/// What came.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of a header that comes at most once.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "{name} came twice: {self}");
+        value
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_else(|wrong| panic!("the body is no UTF-8: {wrong}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|wrong| panic!("the body is no JSON ({wrong}): {self}"))
+    }
+
+    /// Fails unless the answer has this status; what every answer to a client must carry is looked at here, too.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self}");
+        if self.header("access-control-allow-methods").is_none() {
+            assert_eq!(self.header("cache-control"), Some("no-store"), "{self}");
+        }
+        if status == 204 {
+            assert!(self.body.is_empty(), "{self}");
+        }
+        self
+    }
+
+    /// Fails unless this is a problem (RFC 9457) of that status; its `detail`.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{self}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self}");
+        assert_eq!(self.header("cache-control"), Some("no-store"), "{self}");
+        assert_problem(&self.json(), status)
+    }
+
+    fn closes(&self) -> bool {
+        let connection = self.header("connection").unwrap_or_default();
+        connection.eq_ignore_ascii_case("close")
+            || (self.version == "HTTP/1.0" && !connection.eq_ignore_ascii_case("keep-alive"))
+    }
+}
+
+/// `title`, `status` and `detail`; the detail is in words and names nothing of the host's inside.
+#[track_caller]
+pub(crate) fn assert_problem(problem: &Value, status: u16) -> String {
+    assert_eq!(problem["status"], status, "{problem}");
+    assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_else(|| panic!("no detail: {problem}"));
+    assert!(!detail.is_empty(), "{problem}");
+    for inside in ["wasm backtrace", ".rs:", "wasmtime", "RUST_BACKTRACE"] {
+        assert!(!detail.contains(inside), "the host's inside shows: {problem}");
+    }
+    detail.to_owned()
+}
+
+impl fmt::Display for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}", self.version, self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {value}")?;
+        }
+        let body = String::from_utf8_lossy(&self.body);
+        write!(f, "\n{}", body.chars().take(2000).collect::<String>())
+    }
+}
+
+/// One connection; after an answer that closes it the next call opens a new one.
+pub(crate) struct Connection {
+    address: String,
+    reader: BufReader<TcpStream>,
+    closing: bool,
+}
+
+impl Connection {
+    #[track_caller]
+    pub(crate) fn open(address: &str) -> Self {
+        Self { address: address.into(), reader: connect(address), closing: false }
+    }
+
+    #[track_caller]
+    pub(crate) fn call(&mut self, request: &Request) -> Response {
+        if self.closing {
+            *self = Self::open(&self.address);
+        }
+        self.send(request);
+        self.receive_answer_to(request.method)
+    }
+
+    /// Sends and does not wait.
+    #[track_caller]
+    pub(crate) fn send(&mut self, request: &Request) {
+        // A refusal may come, and the connection close, before a large body is through: what came is looked at then.
+        let _ = self.write(&request.bytes(&self.address));
+    }
+
+    #[track_caller]
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.write(bytes).unwrap_or_else(|wrong| panic!("could not send: {wrong}"));
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.reader.get_mut().write_all(bytes)
+    }
+
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> Response {
+        self.receive_answer_to("GET")
+    }
+
+    #[track_caller]
+    pub(crate) fn receive_answer_to(&mut self, method: &str) -> Response {
+        self.try_receive(method).unwrap_or_else(|wrong| panic!("no answer to {method} from {}: {wrong}", self.address))
+    }
+
+    pub(crate) fn try_receive(&mut self, method: &str) -> io::Result<Response> {
+        let status_line = self.line()?;
+        let mut words = status_line.splitn(3, ' ');
+        let version = words.next().unwrap_or_default().to_owned();
+        let status = words.next().and_then(|status| status.parse().ok()).ok_or_else(|| bad("status line"))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| bad("header"))?;
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        let mut response = Response { version, status, headers, body: Vec::new() };
+        self.closing = response.closes();
+        if !(method == "HEAD" || status == 204 || status == 304) {
+            response.body = self.body(&response)?;
+        }
+        Ok(response)
+    }
+
+    fn body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if let Some(length) = response.header("content-length") {
+            let length = length.parse().map_err(|_| bad("content-length"))?;
+            body.resize(length, 0);
+            self.reader.read_exact(&mut body)?;
+        } else if response.header("transfer-encoding").is_some() {
+            loop {
+                let length = usize::from_str_radix(&self.line()?, 16).map_err(|_| bad("chunk"))?;
+                let start = body.len();
+                body.resize(start + length, 0);
+                self.reader.read_exact(&mut body[start..])?;
+                self.line()?;
+                if length == 0 {
+                    break;
+                }
+            }
+        } else {
+            self.reader.read_to_end(&mut body)?;
+        }
+        Ok(body)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+        }
+        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// Waits until the server has closed the connection; fails when it says something instead.
+    #[track_caller]
+    pub(crate) fn expect_closed(&mut self) {
+        let mut rest = Vec::new();
+        match self.reader.read_to_end(&mut rest) {
+            Ok(_) => assert!(rest.is_empty(), "more came: {}", String::from_utf8_lossy(&rest)),
+            Err(wrong) if wrong.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(wrong) => panic!("the server keeps the connection open: {wrong}"),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn half_close(&self) {
+        self.reader.get_ref().shutdown(Shutdown::Write).expect("shut down");
+    }
+}
+
+#[track_caller]
+fn connect(address: &str) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap_or_else(|wrong| panic!("no connection to {address}: {wrong}"));
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_nodelay(true).expect("nodelay");
+    BufReader::new(stream)
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a bad {what}"))
+}
+
+/// One call on a connection of its own.
+#[track_caller]
+pub(crate) fn call(address: &str, request: &Request) -> Response {
+    Connection::open(address).call(request)
+}

@@ -1,0 +1,103 @@
+//! One keep-alive connection of the client: at most one request is under way on it, and its response is put together
+//! here from however many pieces it comes in.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::response::{Parsed, Response, parse};
+
+/// One source address has about 28,000 ports; twenty are enough for any run, with what earlier ones left behind.
+const SOURCE_ADDRESSES: usize = 20;
+/// Loopback connects at once; only a full accept queue (a lost SYN, retried after 1 s) takes longer.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// A request was sent and its response is not complete.
+    awaiting: bool,
+    /// The pieces of a response that did not come in one read; without memory of its own until then.
+    pieces: Vec<u8>,
+    pieces_needed: usize,
+}
+
+impl Connection {
+    /// Connects from the `index`-th source address in turn.
+    pub(crate) fn open(server: SocketAddrV4, index: usize) -> Result<Self> {
+        let kind = (AddressFamily::INET, SocketType::STREAM);
+        let socket = rustix::net::socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None)?;
+        let stream = TcpStream::from(socket);
+        let source = Ipv4Addr::new(127, 0, 0, (1 + index % SOURCE_ADDRESSES) as u8);
+        rustix::net::bind(&stream, &SocketAddrV4::new(source, 0))
+            .context("no free port at this source")?;
+        // The send timeout bounds connect() too.
+        stream.set_write_timeout(Some(CONNECT_TIME_MAX))?;
+        rustix::net::connect(&stream, &server)
+            .with_context(|| format!("cannot connect from {source} to {server}"))?;
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        // Closing resets: thousands of TIME_WAIT sockets a round would slow the kernel for the rounds that follow.
+        sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+        Ok(Self {
+            stream,
+            awaiting: false,
+            pieces: Vec::new(),
+            pieces_needed: 0,
+        })
+    }
+
+    /// Sends a whole request. One is never sent before the last one's response, so the socket has room for it.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<()> {
+        ensure!(!self.awaiting, "a request while another is under way");
+        let written = self.stream.write(request).context("cannot send")?;
+        ensure!(written == request.len(), "the socket took half a request");
+        self.awaiting = true;
+        self.pieces.clear();
+        Ok(())
+    }
+
+    /// Reads once. The response, when this completed it, lies in `buffer` or in what was kept of earlier reads.
+    pub(crate) fn receive<'a>(&'a mut self, buffer: &'a mut [u8]) -> Result<Option<Response<'a>>> {
+        let length = match self.stream.read(buffer) {
+            Ok(0) => bail!("the server closed the connection"),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error).context("the connection failed"),
+        };
+        ensure!(self.awaiting, "the server sent bytes nobody asked for");
+        let bytes = &buffer[..length];
+        if self.pieces.is_empty() {
+            match parse(bytes)? {
+                Parsed::Complete(response) => {
+                    self.awaiting = false;
+                    return Ok(Some(response));
+                }
+                Parsed::Incomplete { bytes_at_least } => self.pieces_needed = bytes_at_least,
+            }
+        }
+        self.pieces.extend_from_slice(bytes);
+        if self.pieces.len() < self.pieces_needed {
+            return Ok(None);
+        }
+        match parse(&self.pieces)? {
+            Parsed::Complete(response) => {
+                self.awaiting = false;
+                Ok(Some(response))
+            }
+            Parsed::Incomplete { bytes_at_least } => {
+                self.pieces_needed = bytes_at_least;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

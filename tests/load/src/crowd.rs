@@ -1,0 +1,175 @@
+//! The receivers: each opens a session in one room, polls on its own connection, and polls again with its cursor as
+//! soon as it is answered. Checks what comes and keeps the tally.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::client::{Came, Then};
+use crate::dialect::{Dialect, Message, Opened, read_polled, write_open};
+use crate::response::Response;
+use crate::sequence::{Sequence, Verdict};
+
+/// The time that both sides of a latency are read from.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn micros(self) -> u64 {
+        self.0.elapsed().as_micros() as u64
+    }
+}
+
+/// What the crowd has seen so far.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// Members whose session is open.
+    pub(crate) opened: usize,
+    /// Messages received; for the reference, responses received.
+    pub(crate) deliveries: u64,
+    /// Poll answers that carried at least one message.
+    pub(crate) responses: u64,
+    /// 503 answers.
+    pub(crate) refused: u64,
+    pub(crate) doubled: u64,
+    pub(crate) reordered: u64,
+    /// Answers whose cursor is not the last one plus their messages, and messages of a room not joined.
+    pub(crate) misnumbered: u64,
+    /// Publish -> received, in microseconds, since this was last cleared.
+    pub(crate) latencies: Vec<u32>,
+}
+
+struct Member {
+    room: u32,
+    /// None until it is open.
+    session: Option<Opened>,
+    sequence: Sequence,
+}
+
+pub(crate) struct Crowd {
+    dialect: Dialect,
+    clock: Clock,
+    members: Vec<Member>,
+    /// By room. The reference's answers do not say which publish they are of; a room has one under way at most.
+    published_micros: Vec<u64>,
+    pub(crate) tally: Tally,
+}
+
+impl Crowd {
+    pub(crate) fn new(dialect: Dialect, clock: Clock, members: usize, rooms: u32) -> Self {
+        // Neighbours in a room are far apart in the order of connecting, as they are in life.
+        let member = |id: usize| Member {
+            room: id as u32 % rooms,
+            session: None,
+            sequence: Sequence::default(),
+        };
+        Self {
+            dialect,
+            clock,
+            members: (0..members).map(member).collect(),
+            published_micros: vec![0; rooms as usize],
+            tally: Tally::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn write_open(&self, id: usize, out: &mut Vec<u8>) {
+        write_open(self.members[id].room, out);
+    }
+
+    pub(crate) fn note_publish(&mut self, room: u32, micros: u64) {
+        self.published_micros[room as usize] = micros;
+    }
+
+    /// How many deliveries it takes for every member to have all that was accepted in its room.
+    pub(crate) fn expected(&self, accepted: &[u32]) -> u64 {
+        let of = |member: &Member| u64::from(accepted[member.room as usize]);
+        self.members.iter().map(of).sum()
+    }
+
+    /// How many different messages the members got.
+    pub(crate) fn distinct(&self) -> u64 {
+        let of = |member: &Member| u64::from(member.sequence.distinct);
+        self.members.iter().map(of).sum()
+    }
+
+    /// Takes what came on the connection of member `id`, and writes what it asks next.
+    pub(crate) fn take(&mut self, id: usize, came: &Came<'_>, out: &mut Vec<u8>) -> Result<Then> {
+        if let Came::Response(response) = came {
+            if response.status == 503 {
+                self.tally.refused += 1;
+                return Ok(Then::Rest);
+            }
+            if self.members[id].session.is_none() {
+                self.members[id].session = Some(self.dialect.read_opened(response)?);
+                self.tally.opened += 1;
+            } else {
+                self.take_polled(id, response)?;
+            }
+        }
+        let member = &self.members[id];
+        match &member.session {
+            Some(session) => {
+                let (token, cursor) = (&session.token, session.cursor);
+                self.dialect.write_poll(member.room, token, cursor, out);
+            }
+            None => self.write_open(id, out),
+        }
+        Ok(Then::Send)
+    }
+
+    fn take_polled(&mut self, id: usize, response: &Response<'_>) -> Result<()> {
+        let now = self.clock.micros();
+        let Member {
+            room,
+            session: Some(session),
+            sequence,
+        } = &mut self.members[id]
+        else {
+            return Ok(());
+        };
+        let tally = &mut self.tally;
+        let mut messages = 0;
+        let mut deliver = |message: Message| {
+            messages += 1;
+            let latency = now.saturating_sub(message.published_micros);
+            tally.latencies.push(latency as u32);
+        };
+        match self.dialect {
+            Dialect::Limit => {
+                deliver(Message {
+                    room: *room,
+                    number: 0,
+                    published_micros: self.published_micros[*room as usize],
+                });
+                session.cursor += 1;
+            }
+            Dialect::Volley => {
+                let (mut doubled, mut late, mut foreign) = (0, 0, 0);
+                let cursor = read_polled(response, |message| {
+                    deliver(message);
+                    foreign += u64::from(message.room != *room);
+                    match sequence.take(message.number) {
+                        Verdict::Newest => (),
+                        Verdict::Late => late += 1,
+                        Verdict::Double => doubled += 1,
+                    }
+                })?;
+                tally.doubled += doubled;
+                tally.reordered += late;
+                tally.misnumbered += foreign + u64::from(cursor != session.cursor + messages);
+                session.cursor = cursor;
+            }
+        }
+        tally.deliveries += messages;
+        tally.responses += u64::from(messages > 0);
+        Ok(())
+    }
+}
