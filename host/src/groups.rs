@@ -55,11 +55,8 @@ impl Groups {
         if scopes.keys().filter(|(owner, _)| owner == plugin).count() as u64 >= self.limits.scopes_max {
             return Err(Denied::Limit("scopes_max"));
         }
-        let scope = Arc::new(Scope {
-            limits: self.limits.clone(),
-            sessions: self.sessions.clone(),
-            members: Mutex::default(),
-        });
+        let scope =
+            Arc::new(Scope { limits: self.limits.clone(), sessions: self.sessions.clone(), members: Mutex::default() });
         scopes.insert(key, scope.clone());
         Ok(scope)
     }
@@ -116,8 +113,12 @@ impl Scope {
 
     /// What a PID is a member of, in ascending order.
     pub fn groups_of(&self, pid: u64) -> Vec<Vec<u8>> {
-        let mut groups: Vec<Vec<u8>> =
-            self.members.lock().of.get(&pid).map_or_else(Vec::new, |of| of.iter().map(|group| group.to_vec()).collect());
+        let mut groups: Vec<Vec<u8>> = self
+            .members
+            .lock()
+            .of
+            .get(&pid)
+            .map_or_else(Vec::new, |of| of.iter().map(|group| group.to_vec()).collect());
         groups.sort_unstable();
         groups
     }

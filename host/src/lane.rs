@@ -107,7 +107,9 @@ impl LaneThread {
     fn handle(&mut self, event: &Event) -> Answer {
         let nothing_to_do = Ok(Routed { event: event.id, recipients: 0 });
         match (&event.what, event.sender) {
-            (Happening::Join { .. }, Some(pid)) if self.shared.subscriptions.contains(&event.topic, pid) => nothing_to_do,
+            (Happening::Join { .. }, Some(pid)) if self.shared.subscriptions.contains(&event.topic, pid) => {
+                nothing_to_do
+            }
             (Happening::Join { .. }, Some(pid)) => self.join(event, pid),
             (Happening::Leave, Some(pid)) if !self.unsubscribe(&event.topic, pid) => nothing_to_do,
             (Happening::Exit(_), Some(pid)) => {

@@ -1,2 +1,55 @@
-//! Volley
-mod router;
+//! Volley: an HTTP long-poll pub/sub server whose routing rules are hot-swappable WebAssembly components.
+//!
+//! One event comes in; the rule mounted on its topic returns the complete list of recipients; the server fires one
+//! batched send, the volley. `ARCHITECTURE.md` says how it fits together; the modules below are in reading order.
+
+// From the command line to threads that run.
+pub mod cli;
+pub mod config;
+pub mod limits;
+pub mod server;
+
+// The path of one event: accepted, read, turned into an event, routed in a lane, delivered by a volley.
+pub mod accept;
+pub mod connection;
+pub mod event;
+pub mod idempotency;
+pub mod lane;
+pub mod mount;
+pub mod node;
+pub mod outcome;
+pub mod protocol;
+pub mod recipients;
+pub mod router;
+pub mod routes;
+pub mod socket;
+pub mod volley;
+pub mod worker;
+pub mod workers;
+
+// Who is there.
+pub mod deadlines;
+pub mod mailbox;
+pub mod message;
+pub mod pid;
+pub mod session;
+pub mod sessions;
+pub mod subscriptions;
+pub mod token;
+pub mod topic;
+
+// What rules keep and wait for.
+pub mod denied;
+pub mod groups;
+pub mod shared;
+pub mod tables;
+pub mod timers;
+
+// Around it.
+pub mod admin_token;
+pub mod bench;
+pub mod bundled;
+pub mod clock;
+pub mod histogram;
+pub mod metrics;
+pub mod toolchain;

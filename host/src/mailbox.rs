@@ -80,11 +80,7 @@ impl Mailbox {
             }
             to += 1;
         }
-        Page {
-            cursor: first + (to - from) as u64 - 1,
-            gap: first - cursor - 1,
-            messages: self.kept.range(from..to),
-        }
+        Page { cursor: first + (to - from) as u64 - 1, gap: first - cursor - 1, messages: self.kept.range(from..to) }
     }
 
     /// Whether there is anything after the cursor.

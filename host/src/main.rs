@@ -1,2 +1,10 @@
-//! bin
-fn main() {}
+//! The `volley` command.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    volley::cli::run()
+}

@@ -170,7 +170,9 @@ mod tests {
                 Self::Op(op, left, right) => {
                     left.postfix(out);
                     right.postfix(out);
-                    out.push([SetOp::Union, SetOp::Intersection, SetOp::Subtract].into_iter().nth((*op).into()).unwrap());
+                    out.push(
+                        [SetOp::Union, SetOp::Intersection, SetOp::Subtract].into_iter().nth((*op).into()).unwrap(),
+                    );
                 }
             }
         }

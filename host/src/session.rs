@@ -101,6 +101,11 @@ impl AnswerTo {
 }
 
 impl Session {
+    /// Whether a poll waits.
+    pub fn is_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
     /// When its poll, or else its linger time, runs out.
     pub(crate) fn deadline_ms(&self, linger_ms: u64) -> u64 {
         self.parked.as_ref().map_or(self.heard_ms + linger_ms, |parked| parked.deadline_ms)

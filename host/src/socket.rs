@@ -274,7 +274,11 @@ impl HyperIo {
 }
 
 impl Read for HyperIo {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, mut to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut to: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.leftover.is_empty() {
             let n = self.leftover.len().min(to.remaining());
             to.put_slice(&self.leftover.split_to(n));

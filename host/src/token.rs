@@ -28,7 +28,10 @@ impl Token {
         let (pid, secret) = bytes.split_at(PID_BYTES);
         let mut bits = [0; 8];
         bits[1..].copy_from_slice(pid);
-        Some(Self { pid: Pid::from_bits(u64::from_be_bytes(bits))?, secret: Secret::from_bytes(secret.try_into().ok()?) })
+        Some(Self {
+            pid: Pid::from_bits(u64::from_be_bytes(bits))?,
+            secret: Secret::from_bytes(secret.try_into().ok()?),
+        })
     }
 
     /// As the client gets it.

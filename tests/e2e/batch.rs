@@ -1,6 +1,6 @@
 //! Publishing many events in one call, as NDJSON.
 
-use crate::client::{Published, Session};
+use crate::client::{Published, Session, batch_of};
 use crate::harness::{Scratch, Server};
 use crate::http::{Response, assert_problem, call, post};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn each_line_is_answered_in_order() {
 fn a_topic_keeps_its_order() {
     let server = Server::shared();
     let mut bob = Session::on(&server, "batch.order");
-    let body: String = (0..900).map(|n| format!("{{\"topic\":\"batch.order\",\"data\":{n}}}\n")).collect();
+    let body = batch_of("batch.order", (0..900).map(Value::from));
     let answers: Vec<Published> = lines(batch(&server, &body)).iter().map(Published::of).collect();
     let page = bob.poll(0);
     assert_eq!(page.data(), (0..900).map(|n| json!(n)).collect::<Vec<_>>());
@@ -109,7 +109,8 @@ fn a_session_publishes_in_its_own_name() {
 fn nothing_asked_nothing_answered() {
     let server = Server::shared();
     assert!(lines(batch(&server, "")).is_empty());
-    let answers = lines(batch(&server, "{\"topic\":\"batch.crlf\",\"data\":1}\r\n{\"topic\":\"batch.crlf\",\"data\":2}"));
+    let answers =
+        lines(batch(&server, "{\"topic\":\"batch.crlf\",\"data\":1}\r\n{\"topic\":\"batch.crlf\",\"data\":2}"));
     assert_eq!(answers.len(), 2, "{answers:?}");
 }
 

@@ -188,7 +188,8 @@ impl Session {
     /// Nothing but what was looked at is in the mailbox now.
     #[track_caller]
     pub(crate) fn expect_no_more(&mut self) {
-        self.inbox.extend(self.poll(0).messages);
+        let page = self.poll(0);
+        self.inbox.extend(page.messages);
         assert!(self.inbox.is_empty(), "more came: {:?}", self.inbox);
     }
 
@@ -224,6 +225,11 @@ pub(crate) fn subscription(topic: &str) -> String {
 
 pub(crate) fn events(topic: &str) -> String {
     format!("/v1/topics/{topic}/events")
+}
+
+/// A batch for `POST /v1/events`: one event on the topic for each datum.
+pub(crate) fn batch_of(topic: &str, data: impl IntoIterator<Item = Value>) -> String {
+    data.into_iter().map(|data| json!({"topic": topic, "data": data}).to_string() + "\n").collect()
 }
 
 /// A back-end publishing without a session.

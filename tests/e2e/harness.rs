@@ -5,14 +5,44 @@ use crate::http::{PATIENCE, call, get};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-/// The program under test.
+/// Between two looks at a condition; nothing is taken for granted after it.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// The program under test, with nothing of the caller's environment to configure it.
 pub(crate) fn volley() -> Command {
-    Command::new(volley_path())
+    let mut command = Command::new(volley_path());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("VOLLEY_") && name != "VOLLEY_TOOLCHAIN") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the program to its end, which is expected to come soon.
+#[track_caller]
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    let mut child = volley()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|wrong| panic!("{}: {wrong}", volley_path().display()));
+    let started = Instant::now();
+    while child.try_wait().expect("wait").is_none() {
+        if started.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("volley {arguments:?} does not end: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    child.wait_with_output().expect("what it said")
 }
 
 pub(crate) fn volley_path() -> &'static Path {
@@ -240,7 +270,7 @@ pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(2)); // between two looks only; nothing is taken for granted after it
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 /// No answer takes longer than this, even on a busy machine: beyond it a test fails instead of hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A request that is not sent yet.
 #[derive(Clone)]
@@ -48,21 +48,18 @@ impl Request {
 
     /// As it goes over the wire.
     pub(crate) fn bytes(&self, host: &str) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let named = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        if !named("host") {
-            head += &format!("Host: {host}\r\n");
-        }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
         let chunked = named("transfer-encoding");
-        match &self.body {
-            Some(body) if !chunked => head += &format!("Content-Length: {}\r\n", body.len()),
-            None if self.method == "POST" => head += "Content-Length: 0\r\n",
-            _ => {}
-        }
-        let mut bytes = (head + "\r\n").into_bytes();
+        let length = match &self.body {
+            Some(body) if !chunked => Some(body.len()),
+            None if self.method == "POST" => Some(0),
+            _ => None,
+        };
+        let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target)];
+        lines.extend((!named("host")).then(|| format!("Host: {host}")));
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.extend(length.map(|length| format!("Content-Length: {length}")));
+        let mut bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
         match &self.body {
             Some(body) if chunked => bytes.extend(chunks(body)),
             Some(body) => bytes.extend(body),

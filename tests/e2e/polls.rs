@@ -1,6 +1,6 @@
 //! What a poll returns, and what its cursor acknowledges.
 
-use crate::client::{Page, Session, publish};
+use crate::client::{Page, Session, batch_of, publish};
 use crate::harness::Server;
 use crate::http::get;
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ fn an_answer_has_so_many_bytes_and_no_more() {
 fn an_answer_has_a_thousand_messages_if_nobody_says_otherwise() {
     let server = Server::shared();
     let mut ann = Session::on(&server, "polls.thousand");
-    let body: String = (1..=2100).map(|n| format!("{{\"topic\":\"polls.thousand\",\"data\":{n}}}\n")).collect();
+    let body = batch_of("polls.thousand", (1..=2100).map(Value::from));
     ann.call(crate::http::post("/v1/events").typed("application/x-ndjson", body)).expect(200);
     let page = ann.poll(0);
     assert_eq!((page.cursor, page.gap, page.data()), (1100, Some(100), numbers(101..=1100)));

@@ -26,7 +26,7 @@ fn json_arrives_byte_for_byte() {
         (" { \"b\" :\t1 ,  \"a\":[ ] } ", " { \"b\" :\t1 ,  \"a\":[ ] } "),
         ("{\r\n  \"a\": 1,\n  \"b\":\r2\r\n}\n", "{    \"a\": 1,   \"b\": 2  } "),
         (r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#),
-        (r#"[1e400,-0,0.10,123456789012345678901234567890]"#, r#"[1e400,-0,0.10,123456789012345678901234567890]"#),
+        ("[1e400,-0,0.10,123456789012345678901234567890]", "[1e400,-0,0.10,123456789012345678901234567890]"),
         (r#""\u00e9é\/\n\ud83d\ude00😀""#, r#""\u00e9é\/\n\ud83d\ude00😀""#),
         ("null", "null"),
         ("0", "0"),
@@ -53,8 +53,7 @@ fn the_sender_is_named() {
     let server = Server::shared();
     let mut ann = Session::on(&server, "publish.sender");
     let event = ann.publish("publish.sender", &json!("hello")).event;
-    let message =
-        format!(r#"{{"topic":"publish.sender","from":"{}","event":"{event}","data":"hello"}}"#, ann.pid);
+    let message = format!(r#"{{"topic":"publish.sender","from":"{}","event":"{event}","data":"hello"}}"#, ann.pid);
     assert_eq!(ann.poll(10).raw, format!(r#"{{"cursor":1,"messages":[{message}]}}"#));
 }
 
@@ -203,8 +202,7 @@ fn recipients_are_counted() {
 fn each_event_has_its_number() {
     let server = Server::shared();
     let mut bob = Session::on(&server, "publish.numbers");
-    let published: Vec<String> =
-        (0..50).map(|n| publish(&server, "publish.numbers", &json!(n)).event).collect();
+    let published: Vec<String> = (0..50).map(|n| publish(&server, "publish.numbers", &json!(n)).event).collect();
     assert_eq!(published.iter().collect::<HashSet<_>>().len(), 50);
     let page = bob.poll(0);
     let came: Vec<&str> = page.messages.iter().filter_map(|message| message["event"].as_str()).collect();

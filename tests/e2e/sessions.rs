@@ -16,8 +16,7 @@ fn the_answer_has_these_fields_and_no_others() {
     let response = call(&server.listen, &post("/v1/sessions")).expect(201);
     let answer = response.json();
     let (token, pid) = (answer["session"].as_str().expect("a token"), answer["pid"].as_str().expect("a pid"));
-    let expected =
-        format!(r#"{{"session":"{token}","pid":"{pid}","cursor":0,"linger_ms":60000,"wait_ms":25000}}"#);
+    let expected = format!(r#"{{"session":"{token}","pid":"{pid}","cursor":0,"linger_ms":60000,"wait_ms":25000}}"#);
     assert_eq!(response.text(), expected);
     assert_eq!(response.header("content-type"), Some("application/json"));
     assert_eq!(response.header("content-length"), Some(&*expected.len().to_string()));

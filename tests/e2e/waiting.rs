@@ -71,8 +71,7 @@ fn a_message_ends_the_wait() {
     let mut parked = ann.park(&server);
     let published = publish(&server, "waiting.message", &json!("hello"));
     let page = Page::of(parked.receive());
-    let message =
-        format!(r#"{{"topic":"waiting.message","from":null,"event":"{}","data":"hello"}}"#, published.event);
+    let message = format!(r#"{{"topic":"waiting.message","from":null,"event":"{}","data":"hello"}}"#, published.event);
     assert_eq!(page.raw, format!(r#"{{"cursor":1,"messages":[{message}]}}"#));
 }
 

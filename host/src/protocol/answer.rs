@@ -197,7 +197,8 @@ mod tests {
         for n in 1..=3 {
             mailbox.push(Message::new(format!("{{\"n\":{n}}}").into_bytes(), &counter), &limits, false);
         }
-        let (head, body) = rendered(&Owed::default(), |answer| answer.messages(&Owed::default(), mailbox.after(0, &limits)));
+        let (head, body) =
+            rendered(&Owed::default(), |answer| answer.messages(&Owed::default(), mailbox.after(0, &limits)));
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
         assert!(!head.contains("access-control"));
         assert_eq!(body, serde_json::json!({"cursor": 3, "messages": [{"n": 2}, {"n": 3}], "gap": 1}));

@@ -19,8 +19,12 @@ impl Fault {
     /// Of a call that took `ms_max` at most; `said` is what the rule logged as an error just before.
     pub(super) fn of_call(error: &wasmtime::Error, ms_max: u64, limit: &str, said: Option<String>) -> Self {
         if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-            let names: Vec<String> =
-                backtrace.frames().iter().take(FRAMES_MAX).filter_map(|frame| frame.func_name().map(str::to_owned)).collect();
+            let names: Vec<String> = backtrace
+                .frames()
+                .iter()
+                .take(FRAMES_MAX)
+                .filter_map(|frame| frame.func_name().map(str::to_owned))
+                .collect();
             tracing::debug!(guest_stack = ?names, "where the guest was");
         }
         let words = match error.downcast_ref::<Trap>() {

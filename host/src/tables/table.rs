@@ -56,10 +56,6 @@ impl Object {
     pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
-
-    fn bytes(&self) -> u64 {
-        (self.key.len() + self.value.len()) as u64
-    }
 }
 
 /// A change of a counter.
@@ -258,7 +254,11 @@ impl Table {
     }
 
     fn check_call(&self, items: usize) -> Allowed<()> {
-        if items as u64 > self.call_max { badarg(format!("at most {} items in one call", self.call_max)) } else { Ok(()) }
+        if items as u64 > self.call_max {
+            badarg(format!("at most {} items in one call", self.call_max))
+        } else {
+            Ok(())
+        }
     }
 
     fn no_bag(&self, what: &str) -> Allowed<()> {
@@ -337,7 +337,8 @@ impl State {
     /// Gives a key these values, and returns those it had.
     fn set(&mut self, key: Vec<u8>, values: Vec<Stored>) -> Vec<Stored> {
         let key_bytes = key.len();
-        let weigh = |values: &[Stored]| values.iter().map(|stored| (key_bytes + stored.value.len()) as u64).sum::<u64>();
+        let weigh =
+            |values: &[Stored]| values.iter().map(|stored| (key_bytes + stored.value.len()) as u64).sum::<u64>();
         self.count += values.len() as u64;
         self.bytes += weigh(&values);
         let before = if values.is_empty() { self.objects.remove(&key) } else { self.objects.insert(key, values) };

@@ -43,6 +43,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
+impl Object {
+    fn bytes(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
+}
+
 const OBJECTS_MAX: usize = 5;
 const BYTES_MAX: usize = 16;
 
@@ -139,7 +145,9 @@ fn check(kind: Kind, steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Select(prefix, after, limit) => {
                 let page = table.select(&prefix, after.as_deref(), limit).unwrap();
                 let mut rest: Vec<&Object> = model.list.iter().collect();
-                rest.retain(|object| object.key.starts_with(&prefix) && after.as_ref().is_none_or(|after| object.key > *after));
+                rest.retain(|object| {
+                    object.key.starts_with(&prefix) && after.as_ref().is_none_or(|after| object.key > *after)
+                });
                 rest.sort_by(|a, b| a.key.cmp(&b.key));
                 let mut end = rest.len().min(limit as usize);
                 while end > 0 && end < rest.len() && rest[end].key == rest[end - 1].key {

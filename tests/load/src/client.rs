@@ -57,8 +57,7 @@ impl Client {
     /// Opens a connection; they are numbered from 0 in the order of opening.
     pub(crate) fn connect(&mut self, server: SocketAddrV4) -> Result<usize> {
         let id = self.connections.len();
-        let connection =
-            Connection::open(server, id).with_context(|| format!("connection {id}"))?;
+        let connection = Connection::open(server, id).with_context(|| format!("connection {id}"))?;
         self.poller.watch(&connection, id)?;
         self.connections.push(connection);
         Ok(id)
@@ -89,11 +88,7 @@ impl Client {
             let then = on(id, Came::Response(response), &mut self.request)?;
             self.follow(id, &then)?;
         }
-        while self
-            .resting
-            .front()
-            .is_some_and(|(due, _)| *due <= Instant::now())
-        {
+        while self.resting.front().is_some_and(|(due, _)| *due <= Instant::now()) {
             let (_, id) = self.resting.pop_front().expect("just looked at");
             self.request.clear();
             let then = on(id, Came::Rested, &mut self.request)?;
@@ -104,9 +99,7 @@ impl Client {
 
     fn follow(&mut self, id: usize, then: &Then) -> Result<()> {
         match then {
-            Then::Send => self.connections[id]
-                .send(&self.request)
-                .with_context(|| format!("connection {id}")),
+            Then::Send => self.connections[id].send(&self.request).with_context(|| format!("connection {id}")),
             Then::Rest => {
                 self.resting.push_back((Instant::now() + REST, id));
                 Ok(())

@@ -60,14 +60,11 @@ enum Kind {
 
 impl Options {
     fn workloads(&self) -> Vec<Workload> {
-        let idle = self.polls.iter().map(|polls| Workload::Idle {
-            polls: *polls as usize,
-            room_size: self.room_size,
-        });
-        let broadcast = self.members.iter().map(|members| Workload::Broadcast {
-            members: *members as usize,
-            times: self.broadcasts,
-        });
+        let idle = self.polls.iter().map(|polls| Workload::Idle { polls: *polls as usize, room_size: self.room_size });
+        let broadcast = self
+            .members
+            .iter()
+            .map(|members| Workload::Broadcast { members: *members as usize, times: self.broadcasts });
         let rooms = Workload::Rooms {
             rooms: self.rooms,
             room_size: self.room_size,
@@ -124,9 +121,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let names: Vec<_> = systems.iter().map(|system| system.name).collect();
     let mut report = Report::new(&names);
     for workload in &workloads {
-        report
-            .sections
-            .push(measure(workload, &systems, options.rounds)?);
+        report.sections.push(measure(workload, &systems, options.rounds)?);
     }
     if options.json {
         println!("{:#}", report.json());

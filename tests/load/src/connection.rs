@@ -32,22 +32,15 @@ impl Connection {
         let socket = rustix::net::socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None)?;
         let stream = TcpStream::from(socket);
         let source = Ipv4Addr::new(127, 0, 0, (1 + index % SOURCE_ADDRESSES) as u8);
-        rustix::net::bind(&stream, &SocketAddrV4::new(source, 0))
-            .context("no free port at this source")?;
+        rustix::net::bind(&stream, &SocketAddrV4::new(source, 0)).context("no free port at this source")?;
         // The send timeout bounds connect() too.
         stream.set_write_timeout(Some(CONNECT_TIME_MAX))?;
-        rustix::net::connect(&stream, &server)
-            .with_context(|| format!("cannot connect from {source} to {server}"))?;
+        rustix::net::connect(&stream, &server).with_context(|| format!("cannot connect from {source} to {server}"))?;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         // Closing resets: thousands of TIME_WAIT sockets a round would slow the kernel for the rounds that follow.
         sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
-        Ok(Self {
-            stream,
-            awaiting: false,
-            pieces: Vec::new(),
-            pieces_needed: 0,
-        })
+        Ok(Self { stream, awaiting: false, pieces: Vec::new(), pieces_needed: 0 })
     }
 
     /// Sends a whole request. One is never sent before the last one's response, so the socket has room for it.

@@ -62,11 +62,7 @@ pub(crate) struct Crowd {
 impl Crowd {
     pub(crate) fn new(dialect: Dialect, clock: Clock, members: usize, rooms: u32) -> Self {
         // Neighbours in a room are far apart in the order of connecting, as they are in life.
-        let member = |id: usize| Member {
-            room: id as u32 % rooms,
-            session: None,
-            sequence: Sequence::default(),
-        };
+        let member = |id: usize| Member { room: id as u32 % rooms, session: None, sequence: Sequence::default() };
         Self {
             dialect,
             clock,
@@ -127,12 +123,7 @@ impl Crowd {
 
     fn take_polled(&mut self, id: usize, response: &Response<'_>) -> Result<()> {
         let now = self.clock.micros();
-        let Member {
-            room,
-            session: Some(session),
-            sequence,
-        } = &mut self.members[id]
-        else {
+        let Member { room, session: Some(session), sequence } = &mut self.members[id] else {
             return Ok(());
         };
         let tally = &mut self.tally;
@@ -144,11 +135,7 @@ impl Crowd {
         };
         match self.dialect {
             Dialect::Limit => {
-                deliver(Message {
-                    room: *room,
-                    number: 0,
-                    published_micros: self.published_micros[*room as usize],
-                });
+                deliver(Message { room: *room, number: 0, published_micros: self.published_micros[*room as usize] });
                 session.cursor += 1;
             }
             Dialect::Volley => {

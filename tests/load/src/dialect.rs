@@ -50,24 +50,14 @@ impl Dialect {
 
     pub(crate) fn read_opened(self, response: &Response<'_>) -> Result<Opened> {
         if self == Self::Limit {
-            return Ok(Opened {
-                token: LIMIT_TOKEN.into(),
-                cursor: 0,
-            });
+            return Ok(Opened { token: LIMIT_TOKEN.into(), cursor: 0 });
         }
         if response.status != 201 {
             return Err(response.unexpected("opening a session"));
         }
         let body: serde_json::Value = serde_json::from_slice(response.body)?;
-        let token = body["session"]
-            .as_str()
-            .context("a session without token")?;
-        Ok(Opened {
-            token: token.into(),
-            cursor: body["cursor"]
-                .as_u64()
-                .context("a session without cursor")?,
-        })
+        let token = body["session"].as_str().context("a session without token")?;
+        Ok(Opened { token: token.into(), cursor: body["cursor"].as_u64().context("a session without cursor")? })
     }
 }
 
@@ -77,11 +67,7 @@ pub(crate) fn write_open(room: u32, out: &mut Vec<u8>) {
 }
 
 pub(crate) fn write_publish(message: Message, out: &mut Vec<u8>) {
-    let Message {
-        room,
-        number,
-        published_micros,
-    } = message;
+    let Message { room, number, published_micros } = message;
     let start = format!(r#"{{"load":[{room},{number},{published_micros}],"pad":""#);
     let padding = PAYLOAD_BYTES.saturating_sub(start.len() + 2);
     let body = format!(r#"{start}{:x<padding$}"}}"#, "");
@@ -105,17 +91,12 @@ pub(crate) fn read_polled(response: &Response<'_>, mut each: impl FnMut(Message)
         return Err(response.unexpected("a poll"));
     }
     let unreadable = || response.unexpected("a poll");
-    let (cursor, mut rest) =
-        number_behind(response.body, br#"{"cursor":"#).ok_or_else(unreadable)?;
+    let (cursor, mut rest) = number_behind(response.body, br#"{"cursor":"#).ok_or_else(unreadable)?;
     let mut messages = 0;
     while let Some((room, tail)) = number_behind(rest, MARK) {
         let (number, tail) = number_behind(tail, b",").ok_or_else(unreadable)?;
         let (published_micros, tail) = number_behind(tail, b",").ok_or_else(unreadable)?;
-        each(Message {
-            room: room as u32,
-            number: number as u32,
-            published_micros,
-        });
+        each(Message { room: room as u32, number: number as u32, published_micros });
         rest = tail;
         messages += 1;
     }
@@ -147,11 +128,7 @@ mod tests {
     use super::*;
 
     fn message(number: u32) -> Message {
-        Message {
-            room: 17,
-            number,
-            published_micros: 123_456,
-        }
+        Message { room: 17, number, published_micros: 123_456 }
     }
 
     fn payload(number: u32) -> String {
@@ -176,10 +153,7 @@ mod tests {
         let body = format!(
             r#"{{"cursor":19,"messages":[{{"topic":"room.17","data":{one}}},{{"topic":"room.17","data":{two}}}]}}"#
         );
-        let response = Response {
-            status: 200,
-            body: body.as_bytes(),
-        };
+        let response = Response { status: 200, body: body.as_bytes() };
         let mut messages = Vec::new();
         let cursor = read_polled(&response, |message| messages.push(message)).unwrap();
         assert_eq!((cursor, messages), (19, vec![message(1), message(2)]));
@@ -187,11 +161,9 @@ mod tests {
 
     #[test]
     fn a_superseded_or_refused_poll_is_an_error() {
-        for (status, body) in [
-            (200, &br#"{"cursor":1,"messages":[],"superseded":true}"#[..]),
-            (410, b"{}"),
-            (200, b"[]"),
-        ] {
+        for (status, body) in
+            [(200, &br#"{"cursor":1,"messages":[],"superseded":true}"#[..]), (410, b"{}"), (200, b"[]")]
+        {
             assert!(read_polled(&Response { status, body }, |_| ()).is_err());
         }
     }

@@ -16,12 +16,12 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Bounds the table of rooms, whatever number a request names.
 const ROOMS_MAX: usize = 65_536;
 /// As long as a Volley answer of one message: the same bytes cross the kernel.
-const ANSWER_PAYLOAD: &str = r#"{"load":[100,1000,10000000],"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#;
+const ANSWER_PAYLOAD: &str =
+    r#"{"load":[100,1000,10000000],"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#;
 
 /// Serves until it is killed. The first line on stdout says where.
 pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
-    let listener =
-        TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
     let mut server = Server {
         poller: Poller::new()?,
@@ -77,11 +77,7 @@ impl Server {
                 self.connections.len() - 1
             });
             self.poller.watch(&stream, id)?;
-            self.connections[id] = Some(Connection {
-                stream,
-                parked_in: None,
-                pieces: Vec::new(),
-            });
+            self.connections[id] = Some(Connection { stream, parked_in: None, pieces: Vec::new() });
         }
     }
 
@@ -189,9 +185,7 @@ fn parse(bytes: &[u8]) -> Option<Request> {
     let line = &head[..find(head, b"\r\n").unwrap_or(head_length)];
     let room = number_behind(line, b"room.").map(|room| room % ROOMS_MAX);
     if bytes[0] == b'G' {
-        return Some(Request::Poll {
-            room: room.unwrap_or(0),
-        });
+        return Some(Request::Poll { room: room.unwrap_or(0) });
     }
     let body_length = number_behind(head, b"Content-Length: ").unwrap_or(0);
     let whole = bytes.len() - head_length - 4 >= body_length;
@@ -200,14 +194,8 @@ fn parse(bytes: &[u8]) -> Option<Request> {
 
 fn number_behind(bytes: &[u8], name: &[u8]) -> Option<usize> {
     let start = find(bytes, name)? + name.len();
-    let digits = bytes[start..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit());
-    Some(digits.fold(0, |number: usize, digit| {
-        number
-            .saturating_mul(10)
-            .saturating_add(usize::from(digit - b'0'))
-    }))
+    let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit());
+    Some(digits.fold(0, |number: usize, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0'))))
 }
 
 fn poll_answer() -> Vec<u8> {
@@ -218,9 +206,7 @@ fn poll_answer() -> Vec<u8> {
 }
 
 fn publish_answer(recipients: usize) -> Vec<u8> {
-    answer(&format!(
-        r#"{{"event":"0123456789abcdef","recipients":{recipients}}}"#
-    ))
+    answer(&format!(r#"{{"event":"0123456789abcdef","recipients":{recipients}}}"#))
 }
 
 fn answer(body: &str) -> Vec<u8> {

@@ -34,10 +34,7 @@ pub(crate) fn throughput(from: &Mark, to: &Mark) -> Vec<Figure> {
         Figure::median("messages_per_s", messages / seconds),
         Figure::median("deliveries_per_s", deliveries / seconds),
         Figure::median("messages_per_response", deliveries / responses),
-        Figure::median(
-            "server_cores",
-            (to.server_cpu_seconds - from.server_cpu_seconds) / seconds,
-        ),
+        Figure::median("server_cores", (to.server_cpu_seconds - from.server_cpu_seconds) / seconds),
     ]
 }
 

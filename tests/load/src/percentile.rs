@@ -3,10 +3,7 @@
 /// The nearest-rank percentile of `sorted`: the smallest value that at least `percent` of all do not exceed.
 pub(crate) fn percentile(sorted: &[u32], percent: f64) -> Option<u32> {
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    sorted
-        .get(rank.saturating_sub(1))
-        .or(sorted.last())
-        .copied()
+    sorted.get(rank.saturating_sub(1)).or(sorted.last()).copied()
 }
 
 /// The middle value, or the mean of the middle two. Values that are no number make it none.
@@ -17,11 +14,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        Some(sorted[middle])
-    } else {
-        Some(f64::midpoint(sorted[middle - 1], sorted[middle]))
-    }
+    if sorted.len() % 2 == 1 { Some(sorted[middle]) } else { Some(f64::midpoint(sorted[middle - 1], sorted[middle])) }
 }
 
 #[cfg(test)]

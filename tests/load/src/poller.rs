@@ -17,35 +17,21 @@ pub(crate) struct Poller {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(EVENTS_PER_WAIT_MAX),
-        })
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(EVENTS_PER_WAIT_MAX) })
     }
 
     /// Reports `source` as `id` whenever it is readable or closed, until it is dropped.
     pub(crate) fn watch(&self, source: impl AsFd, id: usize) -> io::Result<()> {
         let data = epoll::EventData::new_u64(id as u64);
-        Ok(epoll::add(
-            &self.epoll,
-            source,
-            data,
-            epoll::EventFlags::IN,
-        )?)
+        Ok(epoll::add(&self.epoll, source, data, epoll::EventFlags::IN)?)
     }
 
     /// Waits for at most `timeout` (`None`: for ever) and returns how many sources are ready; see [`Self::ready`].
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        let timeout = timeout.map(|time| Timespec {
-            tv_sec: time.as_secs() as i64,
-            tv_nsec: i64::from(time.subsec_nanos()),
-        });
+        let timeout =
+            timeout.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) });
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        ) {
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(self.events.len()),
             Err(error) => Err(error.into()),
         }

@@ -23,10 +23,7 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
         Some(kib * 1024)
     };
     let read = |name: &str| bytes(name).with_context(|| format!("{path} tells no {name}"));
-    Ok(Memory {
-        resident_bytes: read("VmRSS:")?,
-        anonymous_bytes: read("RssAnon:")?,
-    })
+    Ok(Memory { resident_bytes: read("VmRSS:")?, anonymous_bytes: read("RssAnon:")? })
 }
 
 /// User and system time that all threads of the process have used, in seconds, to a clock tick (10 ms).

@@ -58,11 +58,7 @@ impl Publishers {
     pub(crate) fn write(&mut self, publisher: usize, crowd: &mut Crowd, out: &mut Vec<u8>) {
         let room = self.rooms[publisher];
         let published_micros = self.clock.micros();
-        let message = Message {
-            room,
-            number: self.accepted[room as usize] + 1,
-            published_micros,
-        };
+        let message = Message { room, number: self.accepted[room as usize] + 1, published_micros };
         crowd.note_publish(room, published_micros);
         write_publish(message, out);
         self.under_way += 1;

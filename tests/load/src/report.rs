@@ -28,29 +28,17 @@ enum Summary {
 impl Figure {
     pub(crate) fn median(name: &'static str, value: f64) -> Self {
         let summary = Summary::Median;
-        Self {
-            name,
-            value,
-            summary,
-        }
+        Self { name, value, summary }
     }
 
     pub(crate) fn count(name: &'static str, count: u64) -> Self {
         let (value, summary) = (count as f64, Summary::Count);
-        Self {
-            name,
-            value,
-            summary,
-        }
+        Self { name, value, summary }
     }
 
     pub(crate) fn fault(name: &'static str, count: u64) -> Self {
         let (value, summary) = (count as f64, Summary::Fault);
-        Self {
-            name,
-            value,
-            summary,
-        }
+        Self { name, value, summary }
     }
 }
 
@@ -76,11 +64,7 @@ struct Row {
 impl Section {
     pub(crate) fn new(title: String, systems: usize) -> Self {
         let rows = Vec::new();
-        Self {
-            title,
-            rows,
-            systems,
-        }
+        Self { title, rows, systems }
     }
 
     /// Adds a round of the system at `index`.
@@ -120,17 +104,13 @@ impl Row {
 
 impl Report {
     pub(crate) fn new(systems: &[&'static str]) -> Self {
-        Self {
-            systems: systems.to_vec(),
-            sections: Vec::new(),
-        }
+        Self { systems: systems.to_vec(), sections: Vec::new() }
     }
 
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         for section in &self.sections {
-            self.write_section(section, &mut text)
-                .expect("a String takes all");
+            self.write_section(section, &mut text).expect("a String takes all");
         }
         text
     }
@@ -151,11 +131,7 @@ impl Report {
             }
             for index in 1..self.systems.len() {
                 let ratio = row.ratio(index);
-                write!(
-                    text,
-                    "{:>16}",
-                    ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))
-                )?;
+                write!(text, "{:>16}", ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")))?;
             }
             writeln!(text)?;
         }
@@ -164,11 +140,8 @@ impl Report {
 
     pub(crate) fn json(&self) -> Value {
         let workload = |section: &Section| {
-            let figures: Map<String, Value> = section
-                .rows
-                .iter()
-                .map(|row| (row.name.to_owned(), self.json_row(row)))
-                .collect();
+            let figures: Map<String, Value> =
+                section.rows.iter().map(|row| (row.name.to_owned(), self.json_row(row))).collect();
             json!({ "title": section.title, "figures": figures })
         };
         let workloads: Vec<Value> = self.sections.iter().map(workload).collect();
@@ -191,18 +164,11 @@ impl Report {
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for section in &self.sections {
-            for row in section
-                .rows
-                .iter()
-                .filter(|row| row.summary == Summary::Fault)
-            {
+            for row in section.rows.iter().filter(|row| row.summary == Summary::Fault) {
                 for (index, system) in self.systems.iter().enumerate() {
                     let count = row.of_system(index).unwrap_or(0.0);
                     if count != 0.0 {
-                        faults.push(format!(
-                            "{system}: {count} {} ({})",
-                            row.name, section.title
-                        ));
+                        faults.push(format!("{system}: {count} {} ({})", row.name, section.title));
                     }
                 }
             }
@@ -226,14 +192,8 @@ mod tests {
     fn report() -> Report {
         let mut section = Section::new("work".to_owned(), 2);
         for (limit, volley) in [(10.0, 15.0), (20.0, 24.0), (12.0, 24.0)] {
-            section.add(
-                0,
-                vec![Figure::median("cost", limit), Figure::fault("lost", 0)],
-            );
-            section.add(
-                1,
-                vec![Figure::median("cost", volley), Figure::fault("lost", 1)],
-            );
+            section.add(0, vec![Figure::median("cost", limit), Figure::fault("lost", 0)]);
+            section.add(1, vec![Figure::median("cost", volley), Figure::fault("lost", 1)]);
         }
         let mut report = Report::new(&["limit", "volley"]);
         report.sections.push(section);

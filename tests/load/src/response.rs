@@ -19,11 +19,7 @@ impl Response<'_> {
     /// The error that an unexpected status is, with the server's own words.
     pub(crate) fn unexpected(&self, what: &str) -> anyhow::Error {
         let shown = &self.body[..self.body.len().min(400)];
-        anyhow::anyhow!(
-            "{what} was answered {}: {}",
-            self.status,
-            String::from_utf8_lossy(shown)
-        )
+        anyhow::anyhow!("{what} was answered {}: {}", self.status, String::from_utf8_lossy(shown))
     }
 }
 
@@ -40,31 +36,17 @@ pub(crate) enum Parsed<'a> {
 /// Parses `bytes` as exactly one response. Bytes after its end are an error: nobody asked for them.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>> {
     let Some(head_length) = find(bytes, b"\r\n\r\n") else {
-        ensure!(
-            bytes.len() <= HEAD_BYTES_MAX,
-            "a response head of over {HEAD_BYTES_MAX} bytes"
-        );
-        return Ok(Parsed::Incomplete {
-            bytes_at_least: bytes.len() + 1,
-        });
+        ensure!(bytes.len() <= HEAD_BYTES_MAX, "a response head of over {HEAD_BYTES_MAX} bytes");
+        return Ok(Parsed::Incomplete { bytes_at_least: bytes.len() + 1 });
     };
     let (status, body_length) = parse_head(&bytes[..head_length])?;
     let body_start = head_length + 4;
     let end = body_start + body_length;
     if bytes.len() < end {
-        return Ok(Parsed::Incomplete {
-            bytes_at_least: end,
-        });
+        return Ok(Parsed::Incomplete { bytes_at_least: end });
     }
-    ensure!(
-        bytes.len() == end,
-        "{} bytes after the end of a response",
-        bytes.len() - end
-    );
-    Ok(Parsed::Complete(Response {
-        status,
-        body: &bytes[body_start..end],
-    }))
+    ensure!(bytes.len() == end, "{} bytes after the end of a response", bytes.len() - end);
+    Ok(Parsed::Complete(Response { status, body: &bytes[body_start..end] }))
 }
 
 fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
@@ -82,10 +64,7 @@ fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
         };
         if name.eq_ignore_ascii_case("content-length") {
             let length: usize = value.trim().parse().context("a bad Content-Length")?;
-            ensure!(
-                length <= BODY_BYTES_MAX,
-                "a body of over {BODY_BYTES_MAX} bytes"
-            );
+            ensure!(length <= BODY_BYTES_MAX, "a body of over {BODY_BYTES_MAX} bytes");
             body_length = Some(length);
         }
     }
@@ -98,9 +77,7 @@ fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
 
 /// Where `needle` starts in `bytes`. The runs searched here are a few hundred bytes, so this is not clever.
 pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes
-        .windows(needle.len())
-        .position(|window| window == needle)
+    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -117,28 +94,20 @@ mod tests {
             };
             assert!(bytes_at_least > length && bytes_at_least <= WHOLE.len());
         }
-        let whole = Response {
-            status: 200,
-            body: b"hello",
-        };
+        let whole = Response { status: 200, body: b"hello" };
         assert_eq!(parse(WHOLE).unwrap(), Parsed::Complete(whole));
     }
 
     #[test]
     fn knows_how_much_is_missing_once_it_has_the_head() {
         let head = &WHOLE[..WHOLE.len() - 5];
-        let needs = Parsed::Incomplete {
-            bytes_at_least: WHOLE.len(),
-        };
+        let needs = Parsed::Incomplete { bytes_at_least: WHOLE.len() };
         assert_eq!(parse(head).unwrap(), needs);
     }
 
     #[test]
     fn takes_no_content_for_an_empty_body() {
-        let empty = Response {
-            status: 204,
-            body: b"",
-        };
+        let empty = Response { status: 204, body: b"" };
         let parsed = parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
         assert_eq!(parsed, Parsed::Complete(empty));
     }

@@ -35,12 +35,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Connects everybody and returns when all of the crowd have a session and have sent their poll.
-    pub(crate) fn open(
-        server: &Server,
-        members: usize,
-        rooms: u32,
-        publishers: usize,
-    ) -> Result<Self> {
+    pub(crate) fn open(server: &Server, members: usize, rooms: u32, publishers: usize) -> Result<Self> {
         let (dialect, clock) = (server.dialect(), Clock::start());
         let mut stage = Self {
             client: Client::new()?,
@@ -54,9 +49,7 @@ impl Stage {
         while stage.crowd.tally.opened < members {
             while connected < members && connected - stage.crowd.tally.opened < OPENING_MAX {
                 let id = stage.client.connect(server.listen())?;
-                stage
-                    .client
-                    .send(id, |out| stage.crowd.write_open(id, out))?;
+                stage.client.send(id, |out| stage.crowd.write_open(id, out))?;
                 connected += 1;
             }
             stage.turn(TURN)?;
@@ -75,8 +68,7 @@ impl Stage {
     pub(crate) fn publish(&mut self, publisher: usize) -> Result<()> {
         let (crowd, publishers) = (&mut self.crowd, &mut self.publishers);
         let id = crowd.len() + publisher;
-        self.client
-            .send(id, |out| publishers.write(publisher, crowd, out))
+        self.client.send(id, |out| publishers.write(publisher, crowd, out))
     }
 
     /// One turn of the client's loop; returns how many responses came.
@@ -84,11 +76,7 @@ impl Stage {
         let (crowd, publishers) = (&mut self.crowd, &mut self.publishers);
         let members = crowd.len();
         self.client.turn(timeout, |id, came, out| {
-            if id < members {
-                crowd.take(id, &came, out)
-            } else {
-                publishers.take(id - members, &came, crowd, out)
-            }
+            if id < members { crowd.take(id, &came, out) } else { publishers.take(id - members, &came, crowd, out) }
         })
     }
 
@@ -101,11 +89,7 @@ impl Stage {
     }
 
     /// Turns until `done`; false if it is not within `time`.
-    pub(crate) fn run_until(
-        &mut self,
-        time: Duration,
-        done: impl Fn(&Self) -> bool,
-    ) -> Result<bool> {
+    pub(crate) fn run_until(&mut self, time: Duration, done: impl Fn(&Self) -> bool) -> Result<bool> {
         let end = Instant::now() + time;
         while !done(self) {
             if Instant::now() > end {
@@ -128,9 +112,8 @@ impl Stage {
                 came += self.turn(TURN)?;
             }
             let now = self.vitals()?;
-            let quiet = came == 0
-                && now.0 - before.0 <= QUIET_CPU_SECONDS
-                && now.1.abs_diff(before.1) <= QUIET_GROWTH_BYTES;
+            let quiet =
+                came == 0 && now.0 - before.0 <= QUIET_CPU_SECONDS && now.1.abs_diff(before.1) <= QUIET_GROWTH_BYTES;
             quiet_windows = if quiet { quiet_windows + 1 } else { 0 };
             before = now;
         }
@@ -178,10 +161,7 @@ impl Stage {
             Figure::fault("doubled", tally.doubled),
             Figure::fault("reordered", tally.reordered),
             Figure::fault("misnumbered", tally.misnumbered),
-            Figure::count(
-                "absent_recipients",
-                expected.saturating_sub(publishers.recipients),
-            ),
+            Figure::count("absent_recipients", expected.saturating_sub(publishers.recipients)),
             Figure::count("refused_503", tally.refused + publishers.refused),
         ]
     }

@@ -23,12 +23,7 @@ pub(crate) enum Workload {
     /// Parked polls, nothing sent.
     Idle { polls: usize, room_size: u32 },
     /// Many rooms, publishers as fast as they are acknowledged.
-    Rooms {
-        rooms: u32,
-        room_size: u32,
-        publishers: usize,
-        time: Duration,
-    },
+    Rooms { rooms: u32, room_size: u32, publishers: usize, time: Duration },
     /// One room, one broadcast after the other.
     Broadcast { members: usize, times: u32 },
 }
@@ -37,12 +32,7 @@ impl Workload {
     pub(crate) fn title(&self) -> String {
         match self {
             Self::Idle { polls, .. } => format!("idle, {polls} parked polls"),
-            Self::Rooms {
-                rooms,
-                room_size,
-                publishers,
-                ..
-            } => {
+            Self::Rooms { rooms, room_size, publishers, .. } => {
                 format!("{rooms} rooms of {room_size}, {publishers} publishes under way")
             }
             Self::Broadcast { members, times } => {
@@ -55,12 +45,7 @@ impl Workload {
     pub(crate) fn check_files(&self) -> Result<()> {
         let connections = match *self {
             Self::Idle { polls, .. } => polls,
-            Self::Rooms {
-                rooms,
-                room_size,
-                publishers,
-                ..
-            } => rooms as usize * room_size as usize + publishers,
+            Self::Rooms { rooms, room_size, publishers, .. } => rooms as usize * room_size as usize + publishers,
             Self::Broadcast { members, .. } => members + 1,
         };
         let (needed, allowed) = (connections as u64 + SPARE_FILES, process::file_limit());
@@ -75,12 +60,9 @@ impl Workload {
     pub(crate) fn run(&self, server: &Server) -> Result<Vec<Figure>> {
         match *self {
             Self::Idle { polls, room_size } => idle(server, polls, room_size),
-            Self::Rooms {
-                rooms,
-                room_size,
-                publishers,
-                time,
-            } => rooms_chat(server, rooms, room_size, publishers, time),
+            Self::Rooms { rooms, room_size, publishers, time } => {
+                rooms_chat(server, rooms, room_size, publishers, time)
+            }
             Self::Broadcast { members, times } => broadcast(server, members, times),
         }
     }
@@ -100,26 +82,14 @@ fn idle(server: &Server, polls: usize, room_size: u32) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::median("resident_bytes_per_poll", resident),
         Figure::median("anonymous_bytes_per_poll", anonymous),
-        Figure::median(
-            "resident_before_mib",
-            before.resident_bytes as f64 / 1_048_576.0,
-        ),
-        Figure::median(
-            "connect_and_poll_per_s",
-            polls as f64 / opened.as_secs_f64(),
-        ),
+        Figure::median("resident_before_mib", before.resident_bytes as f64 / 1_048_576.0),
+        Figure::median("connect_and_poll_per_s", polls as f64 / opened.as_secs_f64()),
         Figure::median("settle_s", settled.as_secs_f64()),
         Figure::count("refused_503", stage.crowd.tally.refused),
     ])
 }
 
-fn rooms_chat(
-    server: &Server,
-    rooms: u32,
-    room_size: u32,
-    publishers: usize,
-    time: Duration,
-) -> Result<Vec<Figure>> {
+fn rooms_chat(server: &Server, rooms: u32, room_size: u32, publishers: usize, time: Duration) -> Result<Vec<Figure>> {
     let members = rooms as usize * room_size as usize;
     let mut stage = Stage::open(server, members, rooms, publishers)?;
     stage.settle()?;

@@ -8,7 +8,7 @@ use crate::protocol::payload;
 use crate::protocol::problem::Problem;
 use crate::topic::Topic;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -62,13 +62,13 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
         return Err(Problem::too_large(detail));
     }
     // Events enter their lanes in the order of the lines, since each future runs up to there when it is first polled.
-    let routed = stream::iter(lines.iter().enumerate())
-        .map(|(number, line)| {
+    let of_line = node.clone();
+    let mut routed = stream::iter(lines.into_iter().enumerate())
+        .map(move |(number, line)| {
             let key = key.as_ref().map(|key| format!("{key}/{number}"));
-            one_of_many(node, line, sender.clone(), key)
+            one_of_many(of_line.clone(), line, sender.clone(), key).boxed()
         })
         .buffered(limits.batch_events_in_flight_max as usize);
-    let mut routed = Box::pin(routed);
     let mut answers = Vec::new();
     while let Some(answer) = routed.next().await {
         match answer {
@@ -80,8 +80,8 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
     Ok(http::response(StatusCode::OK, "application/x-ndjson", answers))
 }
 
-async fn one_of_many(node: &Arc<Node>, line: &Bytes, sender: Sender, key: Option<String>) -> Result<Routed, Problem> {
-    let text = std::str::from_utf8(line).map_err(|_| Problem::bad_request("the line is not UTF-8"))?;
+async fn one_of_many(node: Arc<Node>, line: Bytes, sender: Sender, key: Option<String>) -> Result<Routed, Problem> {
+    let text = std::str::from_utf8(&line).map_err(|_| Problem::bad_request("the line is not UTF-8"))?;
     let shape = |error| Problem::bad_request(format!("the line is not {{\"topic\":…,\"data\":…}}: {error}"));
     let parsed: Line<'_> = serde_json::from_str(text).map_err(shape)?;
     let topic = client::topic(&parsed.topic)?;
@@ -91,7 +91,7 @@ async fn one_of_many(node: &Arc<Node>, line: &Bytes, sender: Sender, key: Option
     }
     // A line break within a line is a CR at most; the same rule as for a body cleans it.
     let data = payload::json(line.slice_ref(parsed.data.get().as_bytes())).map_err(Problem::bad_request)?;
-    Ok(publish(node, topic, sender, key, data).await?)
+    Ok(publish(&node, topic, sender, key, data).await?)
 }
 
 async fn publish(node: &Arc<Node>, topic: Topic, sender: Sender, key: Option<String>, data: Payload) -> Answer {

@@ -3,8 +3,8 @@
 use super::{HostState, error};
 use crate::clock;
 use crate::denied::Denied;
-use crate::protocol::payload;
 use crate::event;
+use crate::protocol::payload;
 use crate::router::contract::volley::router::erlang::{Error, Host, Payload};
 use crate::router::guest::lift_payload;
 use crate::timers::Timer;

@@ -2,13 +2,16 @@
 
 use super::{HostState, error};
 use crate::denied::{Allowed, Denied};
-use crate::router::contract::volley::router::ets::{CounterOp, Error, Host, HostTable, Kind, Object, Options, Page, Term};
+use crate::router::contract::volley::router::ets::{
+    CounterOp, Error, Host, HostTable, Kind, Object, Options, Page, Term,
+};
 use crate::tables::{self, Table};
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
-/// What a handle of a rule stands for.
-pub(crate) struct OpenTable(Arc<Table>);
+/// What a handle of a rule stands for. The generated code names it as public.
+#[allow(unreachable_pub)]
+pub struct OpenTable(Arc<Table>);
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 

@@ -6,8 +6,9 @@ use crate::router::contract::volley::router::pg::{Error, Host, HostScope, Pid, R
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
-/// What a handle of a rule stands for.
-pub(crate) struct OpenScope(Arc<Scope>);
+/// What a handle of a rule stands for. The generated code names it as public.
+#[allow(unreachable_pub)]
+pub struct OpenScope(Arc<Scope>);
 
 impl Host for HostState {}
 
@@ -20,7 +21,12 @@ impl HostScope for HostState {
         }
     }
 
-    fn join(&mut self, scope: Resource<OpenScope>, group: Term, pids: Vec<Pid>) -> wasmtime::Result<Result<u64, Error>> {
+    fn join(
+        &mut self,
+        scope: Resource<OpenScope>,
+        group: Term,
+        pids: Vec<Pid>,
+    ) -> wasmtime::Result<Result<u64, Error>> {
         Ok(self.handles.get(&scope)?.0.join(&group, &pids).map_err(error))
     }
 

@@ -1,0 +1,64 @@
+//! The admin token: read from a file, or made and written where only this user can read it. Never logged; its file is.
+
+use crate::config::AdminToken;
+use anyhow::{Context, ensure};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The token, and the file that it is in.
+pub struct Found {
+    /// None when there is no token.
+    pub token: Option<String>,
+    /// Where operators find it.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads or makes it, for a listener at that address.
+pub fn find(from: &AdminToken, listener: SocketAddr) -> anyhow::Result<Found> {
+    match from {
+        AdminToken::Off => Ok(Found { token: None, file: None }),
+        AdminToken::File(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("can't read the admin token in {}", path.display()))?;
+            let token = text.trim();
+            ensure!(token.len() >= 16, "the admin token in {} has less than 16 characters", path.display());
+            Ok(Found { token: Some(token.into()), file: Some(path.clone()) })
+        }
+        AdminToken::Made(Some(data)) => make(&private_folder(data)?.join("admin.token")),
+        AdminToken::Made(None) => {
+            make(&private_folder(&runtime_folder())?.join(format!("admin-{}.token", listener.port())))
+        }
+    }
+}
+
+fn make(path: &Path) -> anyhow::Result<Found> {
+    let token: String = rand::random::<[u8; 24]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    // Removed first, so that the mode is that of a fresh file.
+    let _ = std::fs::remove_file(path);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{token}"))
+        .with_context(|| format!("can't write the admin token to {}", path.display()))?;
+    Ok(Found { token: Some(token), file: Some(path.into()) })
+}
+
+/// A per-user folder that is gone after a reboot.
+fn runtime_folder() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder).join("volley"),
+        _ => std::env::temp_dir().join(format!("volley-{}", rustix::process::getuid().as_raw())),
+    }
+}
+
+fn private_folder(path: &Path) -> anyhow::Result<PathBuf> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("can't make the folder {}", path.display()))?;
+    let owner = std::fs::metadata(path)?.uid();
+    ensure!(owner == rustix::process::getuid().as_raw(), "the folder {} belongs to another user", path.display());
+    Ok(path.into())
+}

@@ -1,0 +1,393 @@
+//! What the server is started with: flags, environment and one TOML file become one valid value, once.
+//!
+//! A flag wins over its environment variable, both win over the file, the file over the default.
+
+use crate::limits::{self, Limits};
+use crate::protocol::cors::Cors;
+use crate::topic::Pattern;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// Every bound, for the end of `serve --help`.
+pub fn limits_help() -> String {
+    let mut text = String::from("Limits, for --limit NAME=VALUE or [limits] in the config (unit last):\n");
+    for (name, default, description) in limits::TABLE {
+        text += &format!("  {name} = {default}\n      {}\n", description.trim());
+    }
+    text
+}
+
+/// The flags of `volley serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Flags {
+    /// Where clients connect; port 0 takes a free one, which is printed [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "VOLLEY_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Where operators connect; anything but loopback needs the admin token [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR", env = "VOLLEY_ADMIN")]
+    admin: Option<SocketAddr>,
+    /// A TOML file with any of: listen, admin, log_format, workers, lanes, data, admin_token_file, admin_hosts, [cors]
+    /// origins, [limits], [plugins.NAME] file, [[routes]] topics, plugin, config
+    #[arg(long, value_name = "FILE", env = "VOLLEY_CONFIG")]
+    config: Option<PathBuf>,
+    /// A folder for what outlives a restart (for now: the admin token)
+    #[arg(long, value_name = "DIR", env = "VOLLEY_DATA", conflicts_with = "ephemeral")]
+    data: Option<PathBuf>,
+    /// Keep nothing on disk but the admin token, in a per-user runtime file
+    #[arg(long)]
+    ephemeral: bool,
+    /// A file with the admin token; without it one is made and its file is printed
+    #[arg(long, value_name = "FILE", env = "VOLLEY_ADMIN_TOKEN_FILE", conflicts_with = "admin_no_token")]
+    admin_token_file: Option<PathBuf>,
+    /// No admin token, for tests and demos; only on loopback
+    #[arg(long)]
+    admin_no_token: bool,
+    /// A name that the admin listener may be called by, besides addresses and localhost; may be repeated
+    #[arg(long = "admin-host", value_name = "NAME")]
+    admin_hosts: Vec<String>,
+    /// How the log on stderr looks [default: human]
+    #[arg(long, value_enum, env = "VOLLEY_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Threads that serve client connections [default: one a core]
+    #[arg(long, value_name = "N", env = "VOLLEY_WORKERS")]
+    workers: Option<u16>,
+    /// Threads that route for each plugin; a topic always goes to the same one [default: one a core]
+    #[arg(long, value_name = "N", env = "VOLLEY_LANES")]
+    lanes: Option<u16>,
+    /// A page of this origin may call (scheme://host[:port]); may be repeated [default: any]
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    cors_origins: Vec<String>,
+    /// Mount a component under a name, or in place of the bundled `chat` or `topic`; may be repeated
+    #[arg(long = "plugin", value_name = "NAME=FILE", value_parser = pair)]
+    plugins: Vec<(String, String)>,
+    /// Route topics to a plugin, besides the routes of the config; may be repeated. Patterns: `*` is one segment, a
+    /// final `>` the rest; the most specific wins
+    #[arg(long = "route", value_name = "PATTERN=NAME", value_parser = pair)]
+    routes: Vec<(String, String)>,
+    /// Set a bound (listed below); may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
+    limits: Vec<(String, u64)>,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where a plugin's component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It travels in the binary.
+    Bundled,
+    /// A file.
+    File(PathBuf),
+}
+
+/// A route as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// The topics meant.
+    pub topics: Pattern,
+    /// The plugin's name, which is among the plugins.
+    pub plugin: String,
+    /// What `init` gets, as JSON.
+    pub config: String,
+}
+
+/// Where the admin token comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminToken {
+    /// From this file.
+    File(PathBuf),
+    /// Made now, and written to the data folder or a per-user runtime file.
+    Made(Option<PathBuf>),
+    /// There is none.
+    Off,
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// What the admin listener may be called.
+    pub admin_hosts: Vec<String>,
+    /// Who may call it.
+    pub admin_token: AdminToken,
+    /// How the log looks.
+    pub log_format: LogFormat,
+    /// Threads that serve connections.
+    pub workers: usize,
+    /// Threads that route, for each plugin.
+    pub lanes: usize,
+    /// Which pages may call.
+    pub cors: Cors,
+    /// Components by name.
+    pub plugins: BTreeMap<String, Source>,
+    /// Who routes what.
+    pub routes: Vec<RouteConfig>,
+    /// Every bound.
+    pub limits: Limits,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    admin_token_file: Option<PathBuf>,
+    admin_hosts: Vec<String>,
+    data: Option<PathBuf>,
+    log_format: Option<LogFormat>,
+    workers: Option<u16>,
+    lanes: Option<u16>,
+    cors: FileCors,
+    limits: Limits,
+    plugins: BTreeMap<String, FilePlugin>,
+    routes: Option<Vec<FileRoute>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileCors {
+    origins: Option<Spanned<Vec<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilePlugin {
+    file: Spanned<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRoute {
+    topics: Spanned<String>,
+    plugin: Spanned<String>,
+    config: Option<serde_json::Value>,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadConfig(String);
+
+impl Flags {
+    /// One valid value, or what is wrong.
+    pub fn resolve(self) -> Result<Config, BadConfig> {
+        let (file, text) = match &self.config {
+            None => (File::default(), String::new()),
+            Some(path) => read(path)?,
+        };
+        let at = Place { path: self.config.as_deref(), text: &text };
+        let folder = self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        let plugins = self.plugins(&file, &folder, &at)?;
+        let routes = self.routes(&file, &plugins, &at)?;
+        let admin = self.admin.or(file.admin).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090)));
+        let data = self.data.or(file.data.map(|data| folder.join(data))).filter(|_| !self.ephemeral);
+        let admin_token = match self.admin_token_file.or(file.admin_token_file.map(|path| folder.join(path))) {
+            _ if self.admin_no_token && !admin.ip().is_loopback() => {
+                return Err(BadConfig(format!("--admin-no-token is for loopback only, and --admin is {admin}")));
+            }
+            _ if self.admin_no_token => AdminToken::Off,
+            Some(path) => AdminToken::File(path),
+            None => AdminToken::Made(data),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = |number: Option<u16>| number.map_or(cores, usize::from).max(1);
+        Ok(Config {
+            listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            admin,
+            admin_hosts: [self.admin_hosts, file.admin_hosts].concat(),
+            admin_token,
+            log_format: self.log_format.or(file.log_format).unwrap_or_default(),
+            workers: threads(self.workers.or(file.workers)),
+            lanes: threads(self.lanes.or(file.lanes)),
+            cors: cors(&self.cors_origins, file.cors, &at)?,
+            plugins,
+            routes,
+            limits: limits(&self.limits, file.limits, &at)?,
+        })
+    }
+
+    fn plugins(&self, file: &File, folder: &Path, at: &Place<'_>) -> Result<BTreeMap<String, Source>, BadConfig> {
+        let mut plugins: BTreeMap<String, Source> =
+            crate::bundled::NAMES.iter().map(|name| ((*name).to_owned(), Source::Bundled)).collect();
+        for (name, plugin) in &file.plugins {
+            let path = folder.join(plugin.file.get_ref());
+            let key = format!("plugins.{name}");
+            check_name(name).map_err(|words| at.wrong(plugin.file.span(), &key, &words))?;
+            if !path.is_file() {
+                return Err(at.wrong(
+                    plugin.file.span(),
+                    &format!("{key}.file"),
+                    &format!("there is no file {}", path.display()),
+                ));
+            }
+            plugins.insert(name.clone(), Source::File(path));
+        }
+        for (name, path) in &self.plugins {
+            check_name(name).map_err(|words| BadConfig(format!("--plugin {name}={path}: {words}")))?;
+            if !Path::new(path).is_file() {
+                return Err(BadConfig(format!("--plugin {name}={path}: there is no such file")));
+            }
+            plugins.insert(name.clone(), Source::File(path.into()));
+        }
+        Ok(plugins)
+    }
+
+    fn routes(
+        &self,
+        file: &File,
+        plugins: &BTreeMap<String, Source>,
+        at: &Place<'_>,
+    ) -> Result<Vec<RouteConfig>, BadConfig> {
+        let route = |topics: &str, plugin: &str, config: String| {
+            Ok(RouteConfig { topics: topics.parse()?, plugin: plugin.to_owned(), config })
+        };
+        let mut routes: Vec<RouteConfig> = Vec::new();
+        for row in file.routes.as_deref().unwrap_or_default() {
+            let config = row.config.as_ref().map_or_else(|| "null".into(), ToString::to_string);
+            let parsed = route(row.topics.get_ref(), row.plugin.get_ref(), config);
+            let parsed = parsed.map_err(|words: crate::topic::NotATopic| {
+                at.wrong(row.topics.span(), "routes.topics", &words.to_string())
+            })?;
+            if !plugins.contains_key(&parsed.plugin) {
+                let words = format!("there is no plugin {:?}; {}", parsed.plugin, known(plugins));
+                return Err(at.wrong(row.plugin.span(), "routes.plugin", &words));
+            }
+            if routes.iter().any(|other| other.topics == parsed.topics) {
+                let words = format!("the pattern {} has a route already", parsed.topics);
+                return Err(at.wrong(row.topics.span(), "routes.topics", &words));
+            }
+            routes.push(parsed);
+        }
+        if file.routes.is_none() {
+            routes = vec![
+                RouteConfig {
+                    topics: "chat.>".parse().expect("a pattern"),
+                    plugin: "chat".into(),
+                    config: "null".into(),
+                },
+                RouteConfig { topics: ">".parse().expect("a pattern"), plugin: "topic".into(), config: "null".into() },
+            ];
+        }
+        for (topics, plugin) in &self.routes {
+            let wrong = |words: String| BadConfig(format!("--route {topics}={plugin}: {words}"));
+            if !plugins.contains_key(plugin) {
+                return Err(wrong(format!("there is no plugin {plugin:?}; {}", known(plugins))));
+            }
+            let parsed = route(topics, plugin, "null".into())
+                .map_err(|words: crate::topic::NotATopic| wrong(words.to_string()))?;
+            routes.retain(|other| other.topics != parsed.topics);
+            routes.push(parsed);
+        }
+        Ok(routes)
+    }
+}
+
+fn read(path: &Path) -> Result<(File, String), BadConfig> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| BadConfig(format!("can't read {}: {error}", path.display())))?;
+    match toml::from_str(&text) {
+        Ok(file) => Ok((file, text)),
+        Err(error) => {
+            let line = error.span().map_or(1, |span| line_of(&text, &span));
+            Err(BadConfig(format!("{}:{line}: {}", path.display(), error.to_string().trim_end())))
+        }
+    }
+}
+
+fn cors(flags: &[String], file: FileCors, at: &Place<'_>) -> Result<Cors, BadConfig> {
+    let (origins, span) = match file.origins {
+        _ if !flags.is_empty() => (flags.to_vec(), None),
+        Some(origins) => (origins.get_ref().clone(), Some(origins.span())),
+        None => return Ok(Cors::Any),
+    };
+    if origins.iter().any(|origin| origin == "*") {
+        return Ok(Cors::Any);
+    }
+    let plain =
+        |origin: &&String| origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+    if let Some(bad) = origins.iter().find(|origin| !plain(origin)) {
+        let words = format!("{bad:?} is not scheme://host[:port], without a path");
+        return Err(span.map_or_else(
+            || BadConfig(format!("--cors-origin: {words}")),
+            |span| at.wrong(span, "cors.origins", &words),
+        ));
+    }
+    Ok(Cors::Only(origins.into_iter().map(Into::into).collect()))
+}
+
+fn limits(flags: &[(String, u64)], mut limits: Limits, at: &Place<'_>) -> Result<Limits, BadConfig> {
+    for (name, value) in flags {
+        limits.set(name, *value);
+    }
+    limits.check().map_err(|words| {
+        BadConfig(at.path.map_or(words.clone(), |path| format!("{}: limits: {words}", path.display())))
+    })?;
+    Ok(limits)
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) || name == "shared" {
+        return Err("a plugin's name has 1 to 64 letters, digits, '-' and '_', and is not \"shared\"".into());
+    }
+    Ok(())
+}
+
+fn known(plugins: &BTreeMap<String, Source>) -> String {
+    format!("there are: {}", plugins.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
+/// The config's file, to say where in it something is wrong.
+struct Place<'a> {
+    path: Option<&'a Path>,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn wrong(&self, span: Range<usize>, key: &str, words: &str) -> BadConfig {
+        let path = self.path.unwrap_or(Path::new("config")).display();
+        BadConfig(format!("{path}:{}: {key}: {words}", line_of(self.text, &span)))
+    }
+}
+
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected two parts with '=' between them".into()),
+    }
+}
+
+fn limit(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = pair(text)?;
+    let value = value.parse().map_err(|_| format!("{value:?} is not a whole number"))?;
+    if limits::TABLE.iter().any(|(known, ..)| *known == name) {
+        Ok((name, value))
+    } else {
+        Err(format!("there is no limit {name:?}; `volley serve --help` lists them"))
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

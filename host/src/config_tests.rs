@@ -1,0 +1,87 @@
+//! What a config says, and what it says when it is wrong.
+
+use super::*;
+use clap::Parser;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn resolve(args: &[&str]) -> Result<Config, BadConfig> {
+    Command::try_parse_from([&["volley"], args].concat()).expect("well-formed flags").flags.resolve()
+}
+
+/// A config file in a folder of its own.
+fn with_file(text: &str, args: &[&str]) -> Result<Config, BadConfig> {
+    let folder = std::env::temp_dir().join(format!("volley-config-{:016x}", rand::random::<u64>()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("volley.toml");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(folder.join("rule.wasm"), "").unwrap();
+    let resolved = resolve(&[&["--config", path.to_str().unwrap()], args].concat());
+    std::fs::remove_dir_all(folder).unwrap();
+    resolved
+}
+
+#[test]
+fn defaults_are_those_of_the_protocol_page() {
+    let config = resolve(&[]).unwrap();
+    assert_eq!((config.listen.port(), config.admin.port()), (8080, 9090));
+    let routes: Vec<_> = config.routes.iter().map(|route| (route.topics.to_string(), &*route.plugin)).collect();
+    assert_eq!(routes, [("chat.>".to_owned(), "chat"), (">".to_owned(), "topic")]);
+}
+
+#[test]
+fn a_file_and_flags_over_it() {
+    let text = r#"
+        listen = "127.0.0.1:1"
+        log_format = "json"
+        [limits]
+        linger_ms = 7
+        wait_ms = 8
+        [plugins.mine]
+        file = "rule.wasm"
+        [[routes]]
+        topics = "a.>"
+        plugin = "mine"
+        config = { answer = 42 }
+    "#;
+    let config = with_file(text, &["--listen", "127.0.0.1:2", "--limit", "wait_ms=9", "--route", "b.*=chat"]).unwrap();
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!((config.limits.linger_ms, config.limits.wait_ms), (7, 9));
+    let rows: Vec<_> = config.routes.iter().map(|row| (row.topics.to_string(), &*row.plugin, &*row.config)).collect();
+    assert_eq!(rows, [("a.>".to_owned(), "mine", r#"{"answer":42}"#), ("b.*".to_owned(), "chat", "null")]);
+}
+
+#[test]
+fn a_bad_file_names_file_line_and_key() {
+    let cases = [
+        ("\nlistn = \"127.0.0.1:1\"\n", 2, "listn"),
+        ("\n\nlisten = 5\n", 3, "listen"),
+        ("[limits]\nlinger = 5\n", 2, "linger"),
+        ("[limits]\nlinger_ms = -5\n", 2, "linger_ms"),
+        ("[[routes]]\ntopics = \"a..b\"\nplugin = \"chat\"\n", 2, "routes.topics"),
+        ("[[routes]]\ntopics = \"a\"\nplugin = \"chatt\"\n", 3, "routes.plugin"),
+        ("[plugins.x]\nfile = \"nowhere.wasm\"\n", 2, "plugins.x.file"),
+        ("[cors]\norigins = [\"example.org/\"]\n", 2, "cors.origins"),
+        (
+            "[[routes]]\ntopics = \"a\"\nplugin = \"chat\"\n[[routes]]\ntopics = \"a\"\nplugin = \"topic\"\n",
+            5,
+            "routes.topics",
+        ),
+    ];
+    for (text, line, key) in cases {
+        let words = with_file(text, &[]).expect_err(text).to_string();
+        assert!(words.contains(&format!("volley.toml:{line}:")), "{words}");
+        assert!(words.contains(key), "{words}");
+    }
+}
+
+#[test]
+fn no_token_is_for_loopback() {
+    assert!(resolve(&["--admin", "0.0.0.0:0", "--admin-no-token"]).is_err());
+    assert_eq!(resolve(&["--admin-no-token"]).unwrap().admin_token, AdminToken::Off);
+}

@@ -1,0 +1,128 @@
+//! SIGTERM: parked polls are answered, events in flight are finished, the process ends with 0 in time.
+
+use crate::client::{Page, Session, events, poll, publish};
+use crate::harness::{Server, wait_until};
+use crate::http::{Connection, get, post};
+use serde_json::json;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// The page says 10 s for all of it; a busy machine gets some more.
+const BOUND: Duration = Duration::from_secs(15);
+
+#[track_caller]
+fn ends_in_time(server: &Server, since: Instant) {
+    let status = server.wait_for_exit();
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(since.elapsed() < BOUND, "{:?}", since.elapsed());
+}
+
+#[test]
+fn an_idle_server_ends_at_once() {
+    let server = Server::start(&[]);
+    let _idle = Connection::open(&server.listen);
+    let started = Instant::now();
+    server.terminate();
+    ends_in_time(&server, started);
+    assert!(TcpStream::connect(&server.listen).is_err(), "somebody still accepts");
+}
+
+#[test]
+fn parked_polls_are_answered_empty_with_a_time_to_come_back() {
+    let server = Server::start(&[]);
+    let sessions: Vec<Session> = (0..50).map(|_| Session::on(&server, "drain.parked")).collect();
+    let mut parked: Vec<Connection> = sessions.iter().map(|session| session.park(&server)).collect();
+    let started = Instant::now();
+    server.terminate();
+    for connection in &mut parked {
+        let page = Page::of(connection.receive());
+        assert_eq!((page.cursor, page.messages.len(), page.superseded), (0, 0, false), "{}", page.raw);
+        assert!(page.retry_ms.is_some(), "{}", page.raw);
+        connection.expect_closed();
+    }
+    ends_in_time(&server, started);
+}
+
+#[test]
+fn a_poll_that_stays_inside_http_is_answered_as_well() {
+    let server = Server::start(&[]);
+    let ann = Session::on(&server, "drain.close");
+    let mut parked = ann.park_with(&server, poll(0, 30).header("Connection", "close"));
+    let started = Instant::now();
+    server.terminate();
+    let page = Page::of(parked.receive());
+    assert!(page.messages.is_empty() && page.retry_ms.is_some(), "{}", page.raw);
+    ends_in_time(&server, started);
+}
+
+/// The event is held up behind an endless loop when the signal comes.
+#[test]
+fn events_in_flight_are_finished() {
+    let server = Server::start_with_probe(&["--limit", "route_ms_max=1000"]);
+    let mut looping = Connection::open(&server.listen);
+    looping.send(&post(events("probe.drain")).json(&json!({"do": "loop"})));
+    let mut behind = Connection::open(&server.listen);
+    behind.send(&post(events("probe.drain")).json(&json!("behind")));
+    wait_until("both to be in their lane", || (server.metric("volley_lane_queue_events") >= 1).then_some(()));
+    let started = Instant::now();
+    server.terminate();
+    looping.receive().problem(502);
+    assert_eq!(behind.receive().expect(200).json()["recipients"], 0);
+    ends_in_time(&server, started);
+}
+
+#[test]
+fn while_it_drains_it_is_not_ready() {
+    let server = Server::start_with_probe(&["--limit", "route_ms_max=3000"]);
+    let mut looping = Connection::open(&server.listen);
+    looping.send(&post(events("probe.drain")).json(&json!({"do": "loop"})));
+    let mut behind = Connection::open(&server.listen);
+    behind.send(&post(events("probe.drain")).json(&json!("behind")));
+    wait_until("both to be in their lane", || (server.metric("volley_lane_queue_events") >= 1).then_some(()));
+    let mut admin = Connection::open(&server.admin);
+    assert_eq!(admin.call(&get("/readyz")).status, 200);
+    let started = Instant::now();
+    server.terminate();
+    let not_ready = wait_until("it to say that it is not ready", || {
+        let mut admin = TcpStream::connect(&server.admin).ok().map(|_| Connection::open(&server.admin))?;
+        admin.send(&get("/readyz"));
+        admin.try_receive("GET").ok().filter(|response| response.status != 200)
+    });
+    assert_eq!(not_ready.status, 503, "{not_ready}");
+    looping.receive().problem(502);
+    behind.receive().expect(200);
+    ends_in_time(&server, started);
+}
+
+#[test]
+fn a_new_session_is_refused_while_it_drains() {
+    let server = Server::start_with_probe(&["--limit", "route_ms_max=3000"]);
+    let mut client = Connection::open(&server.listen);
+    client.call(&post("/v1/sessions")).expect(201);
+    let mut looping = Connection::open(&server.listen);
+    looping.send(&post(events("probe.drain")).json(&json!({"do": "loop"})));
+    let mut behind = Connection::open(&server.listen);
+    behind.send(&post(events("probe.drain")).json(&json!("behind")));
+    wait_until("both to be in their lane", || (server.metric("volley_lane_queue_events") >= 1).then_some(()));
+    server.terminate();
+    // Either it is told so on the connection that it has, or the connection is closed; it is never served nor left alone.
+    client.send(&post("/v1/sessions"));
+    if let Ok(answer) = client.try_receive("POST")
+        && answer.status != 201
+    {
+        answer.problem(503);
+        assert!(answer.header("retry-after").is_some(), "{answer}");
+    }
+    server.wait_for_exit();
+}
+
+#[test]
+fn what_was_published_before_is_not_lost_to_who_polls_in_time() {
+    let server = Server::start(&[]);
+    let ann = Session::on(&server, "drain.kept");
+    let mut parked = ann.park(&server);
+    publish(&server, "drain.kept", &json!("last words"));
+    server.terminate();
+    assert_eq!(Page::of(parked.receive()).data(), [json!("last words")]);
+    server.wait_for_exit();
+}

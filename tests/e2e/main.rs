@@ -1,0 +1,43 @@
+//! End-to-end tests of Volley: real servers, real sockets, rules built from source. They know the program only by its
+//! command line, its two listeners and its files, and hold it to the protocol page.
+//!
+//! Environment: `VOLLEY_TEST_DIST=DIR` tests the bundled plugins of that folder instead of those in the binary,
+//! `VOLLEY_TEST_IRC=DIR` names the folder of the IRC logs, `VOLLEY_TEST_IRC_LINES=N` how many lines of each are replayed
+//! (0: all).
+
+// What the tests stand on.
+mod client; // sessions, publishing and polling, in the words of the protocol
+mod guests; // the rules under test, built once in each run
+mod harness; // servers that start on free ports and end with their test
+mod http; // an HTTP/1.1 client that shows what really came
+
+// The protocol's calls.
+mod batch; // many events in one call
+mod idempotency; // a publish that is sent again
+mod polls; // what a poll returns and acknowledges
+mod publish; // one event: what arrives is what was sent
+mod sessions; // opening and ending sessions
+mod subscriptions; // joining and leaving topics
+
+// What happens around them.
+mod cors; // pages in browsers
+mod linger; // sessions that are not heard of any more
+mod parked; // the connection of a parked poll
+mod problems; // what every answer says
+mod waiting; // how long a poll waits, and what ends it
+
+// Rules.
+mod contract; // what a rule may ask of the host
+mod faults; // a rule that misbehaves
+mod moderation; // `chat`: what ops may do
+mod rooms; // `chat`: coming, going, and what is said
+
+// The program.
+mod admin; // what operators can look at
+mod cli; // help, wrong usage, the ready line
+mod config; // the config file
+mod conversation; // the printed curl conversation
+mod drain; // SIGTERM
+
+// Real traffic.
+mod irc; // logs of a chat channel, replayed
