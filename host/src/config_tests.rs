@@ -85,3 +85,10 @@ fn no_token_is_for_loopback() {
     assert!(resolve(&["--admin", "0.0.0.0:0", "--admin-no-token"]).is_err());
     assert_eq!(resolve(&["--admin-no-token"]).unwrap().admin_token, AdminToken::Off);
 }
+
+#[test]
+fn the_example_file_says_the_defaults() {
+    let example = with_file(include_str!("../../examples/volley.toml"), &[]).unwrap();
+    let default = resolve(&[]).unwrap();
+    assert_eq!(format!("{example:?}"), format!("{default:?}"));
+}

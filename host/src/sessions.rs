@@ -205,7 +205,7 @@ impl Sessions {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
             render(&parked.owed, session.mailbox.after(parked.after, &self.limits));
-            self.unparked(session);
+            self.unparked(session, clock::now_ms());
             Some(parked)
         })?
     }
@@ -224,7 +224,7 @@ impl Sessions {
             }
             let superseded = session.parked.take();
             if superseded.is_some() {
-                self.unparked(session);
+                self.unparked(session, clock::now_ms());
             }
             let after = call.cursor.unwrap_or(0).max(session.mailbox.acknowledged());
             session.heard_ms = clock::now_ms();
@@ -251,7 +251,7 @@ impl Sessions {
     pub fn unpark(&self, pid: Pid, serial: u32) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| parked.serial == serial)?;
-            self.unparked(session);
+            self.unparked(session, clock::now_ms());
             Some(parked)
         })?
     }
@@ -260,7 +260,7 @@ impl Sessions {
     pub fn unpark_any(&self, pid: Pid) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take()?;
-            self.unparked(session);
+            self.unparked(session, clock::now_ms());
             Some(parked)
         })?
     }
@@ -286,7 +286,7 @@ impl Sessions {
         }
         let poll = session.parked.take_if(|parked| parked.deadline_ms <= now_ms);
         if poll.is_some() {
-            self.unparked(session);
+            self.unparked(session, now_ms);
         }
         session.looked_at = u64::MAX;
         self.schedule(pid, session);
@@ -330,8 +330,8 @@ impl Sessions {
         self.unused.lock().freed.push_back(pid.slot());
     }
 
-    fn unparked(&self, session: &mut Session) {
-        session.heard_ms = clock::now_ms();
+    fn unparked(&self, session: &mut Session, now_ms: u64) {
+        session.heard_ms = now_ms;
         self.parked.fetch_sub(1, Relaxed);
     }
 
@@ -377,3 +377,7 @@ impl Unused {
         self.freed.pop_front()
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -39,7 +39,7 @@ fn it_is_healthy_and_ready() {
 
 #[test]
 fn the_numbers_are_prometheus_text() {
-    let server = Server::start(&[]);
+    let server = Server::start_plain(&[]);
     let mut ann = Session::on(&server, "admin.metrics");
     ann.publish("admin.metrics", &json!(1));
     let response = call(&server.admin, &get("/metrics"));
@@ -53,6 +53,7 @@ fn the_numbers_are_prometheus_text() {
     assert_eq!(server.metric("volley_sessions"), 1);
     assert_eq!(server.metric("volley_parked_polls"), 0);
     assert!(server.metric("volley_events_total") >= 1);
+    ann.poll(0);
     let _parked = ann.park(&server);
     assert_eq!(server.metric("volley_parked_polls"), 1);
 }
@@ -119,8 +120,8 @@ fn tables_page_by_page() {
 
 #[test]
 fn sessions() {
-    let server = Server::start(&[]);
-    let ann = Session::open_with(&server, &json!({"user": "ann", "topics": ["admin.sessions"]}));
+    let server = Server::start_plain(&[]);
+    let mut ann = Session::open_with(&server, &json!({"user": "ann", "topics": ["admin.sessions"]}));
     let bob = Session::open_as(&server, "bob");
     publish(&server, "admin.sessions", &json!(1));
     let listing = look(&server, "/admin/v1/sessions");
@@ -133,6 +134,7 @@ fn sessions() {
     for said in [listing, one] {
         assert!(!said.to_string().contains(&ann.token), "a token shows: {said}");
     }
+    ann.poll(0);
     let parked = ann.park(&server);
     assert!(server.is_parked(&ann.pid));
     drop(parked);
@@ -146,7 +148,7 @@ fn sessions() {
 
 #[test]
 fn sessions_page_by_page() {
-    let server = Server::start(&[]);
+    let server = Server::start_plain(&[]);
     let mut all: Vec<String> = (0..10).map(|_| Session::open(&server).pid).collect();
     let (mut found, mut after) = (Vec::new(), String::new());
     for pages in 0.. {

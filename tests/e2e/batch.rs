@@ -116,7 +116,7 @@ fn nothing_asked_nothing_answered() {
 
 #[test]
 fn a_batch_has_an_end() {
-    let server = Server::start(&["--limit", "batch_lines_max=3", "--limit", "batch_bytes_max=1000"]);
+    let server = Server::start_plain(&["--limit", "batch_lines_max=3", "--limit", "batch_bytes_max=1000"]);
     let line = "{\"topic\":\"batch.end\",\"data\":1}\n";
     assert_eq!(lines(batch(&server, &line.repeat(3))).len(), 3);
     batch(&server, &line.repeat(4)).problem(413);

@@ -1,7 +1,7 @@
 //! Pages in browsers: preflights, and what each answer says to them.
 
 use crate::client::{Page, Session, events, poll, publish, subscription};
-use crate::harness::{Scratch, Server};
+use crate::harness::{Scratch, Server, TOPIC_ONLY};
 use crate::http::{Request, Response, call, delete, get, post, put};
 use serde_json::json;
 
@@ -9,7 +9,7 @@ const PAGE: &str = "https://chat.example";
 
 fn server_for(origins: &str) -> (Server, Scratch) {
     let folder = Scratch::new();
-    let config = folder.file("volley.toml", &format!("[cors]\norigins = {origins}\n"));
+    let config = folder.file("volley.toml", &format!("[cors]\norigins = {origins}\n{TOPIC_ONLY}"));
     (Server::start(&["--config", &config]), folder)
 }
 

@@ -19,7 +19,7 @@ fn ends_in_time(server: &Server, since: Instant) {
 
 #[test]
 fn an_idle_server_ends_at_once() {
-    let server = Server::start(&[]);
+    let server = Server::start_plain(&[]);
     let _idle = Connection::open(&server.listen);
     let started = Instant::now();
     server.terminate();
@@ -29,7 +29,7 @@ fn an_idle_server_ends_at_once() {
 
 #[test]
 fn parked_polls_are_answered_empty_with_a_time_to_come_back() {
-    let server = Server::start(&[]);
+    let server = Server::start_plain(&[]);
     let sessions: Vec<Session> = (0..50).map(|_| Session::on(&server, "drain.parked")).collect();
     let mut parked: Vec<Connection> = sessions.iter().map(|session| session.park(&server)).collect();
     let started = Instant::now();
@@ -45,7 +45,7 @@ fn parked_polls_are_answered_empty_with_a_time_to_come_back() {
 
 #[test]
 fn a_poll_that_stays_inside_http_is_answered_as_well() {
-    let server = Server::start(&[]);
+    let server = Server::start_plain(&[]);
     let ann = Session::on(&server, "drain.close");
     let mut parked = ann.park_with(&server, poll(0, 30).header("Connection", "close"));
     let started = Instant::now();
@@ -55,30 +55,40 @@ fn a_poll_that_stays_inside_http_is_answered_as_well() {
     ends_in_time(&server, started);
 }
 
+/// An endless loop, and what waits in the lane behind it.
+fn hold_up(server: &Server) -> (Connection, Vec<Connection>) {
+    let send = |data| {
+        let mut connection = Connection::open(&server.listen);
+        connection.send(&post(events("probe.drain")).json(&data));
+        connection
+    };
+    let (looping, mut behind) = (send(json!({"do": "loop"})), Vec::new());
+    // What arrives together with the loop is taken out of the queue together with it, so it may take several.
+    wait_until("an event to wait in the lane", || {
+        behind.push(send(json!("behind")));
+        (server.metric("volley_lane_queue_events") >= 1).then_some(())
+    });
+    (looping, behind)
+}
+
 /// The event is held up behind an endless loop when the signal comes.
 #[test]
 fn events_in_flight_are_finished() {
     let server = Server::start_with_probe(&["--limit", "route_ms_max=1000"]);
-    let mut looping = Connection::open(&server.listen);
-    looping.send(&post(events("probe.drain")).json(&json!({"do": "loop"})));
-    let mut behind = Connection::open(&server.listen);
-    behind.send(&post(events("probe.drain")).json(&json!("behind")));
-    wait_until("both to be in their lane", || (server.metric("volley_lane_queue_events") >= 1).then_some(()));
+    let (mut looping, behind) = hold_up(&server);
     let started = Instant::now();
     server.terminate();
     looping.receive().problem(502);
-    assert_eq!(behind.receive().expect(200).json()["recipients"], 0);
+    for mut one in behind {
+        assert_eq!(one.receive().expect(200).json()["recipients"], 0);
+    }
     ends_in_time(&server, started);
 }
 
 #[test]
 fn while_it_drains_it_is_not_ready() {
     let server = Server::start_with_probe(&["--limit", "route_ms_max=3000"]);
-    let mut looping = Connection::open(&server.listen);
-    looping.send(&post(events("probe.drain")).json(&json!({"do": "loop"})));
-    let mut behind = Connection::open(&server.listen);
-    behind.send(&post(events("probe.drain")).json(&json!("behind")));
-    wait_until("both to be in their lane", || (server.metric("volley_lane_queue_events") >= 1).then_some(()));
+    let (mut looping, behind) = hold_up(&server);
     let mut admin = Connection::open(&server.admin);
     assert_eq!(admin.call(&get("/readyz")).status, 200);
     let started = Instant::now();
@@ -90,7 +100,9 @@ fn while_it_drains_it_is_not_ready() {
     });
     assert_eq!(not_ready.status, 503, "{not_ready}");
     looping.receive().problem(502);
-    behind.receive().expect(200);
+    for mut one in behind {
+        one.receive().expect(200);
+    }
     ends_in_time(&server, started);
 }
 
@@ -99,11 +111,7 @@ fn a_new_session_is_refused_while_it_drains() {
     let server = Server::start_with_probe(&["--limit", "route_ms_max=3000"]);
     let mut client = Connection::open(&server.listen);
     client.call(&post("/v1/sessions")).expect(201);
-    let mut looping = Connection::open(&server.listen);
-    looping.send(&post(events("probe.drain")).json(&json!({"do": "loop"})));
-    let mut behind = Connection::open(&server.listen);
-    behind.send(&post(events("probe.drain")).json(&json!("behind")));
-    wait_until("both to be in their lane", || (server.metric("volley_lane_queue_events") >= 1).then_some(()));
+    let (_looping, _behind) = hold_up(&server);
     server.terminate();
     // Either it is told so on the connection that it has, or the connection is closed; it is never served nor left alone.
     client.send(&post("/v1/sessions"));
@@ -118,7 +126,7 @@ fn a_new_session_is_refused_while_it_drains() {
 
 #[test]
 fn what_was_published_before_is_not_lost_to_who_polls_in_time() {
-    let server = Server::start(&[]);
+    let server = Server::start_plain(&[]);
     let ann = Session::on(&server, "drain.kept");
     let mut parked = ann.park(&server);
     publish(&server, "drain.kept", &json!("last words"));

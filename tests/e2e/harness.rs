@@ -7,8 +7,11 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
+
+/// Of a log so much is shown when a test fails.
+const LOG_LINES_SHOWN: usize = 40;
 
 /// Between two looks at a condition; nothing is taken for granted after it.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -54,7 +57,7 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A running server. It is killed, by its process id, when the last holder lets go of it.
+/// A running server. It is killed, by its process id, when its holder lets go of it.
 pub(crate) struct Server {
     child: Mutex<Child>,
     pub(crate) listen: String,
@@ -63,14 +66,47 @@ pub(crate) struct Server {
     stderr: Log,
 }
 
+const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+/// Of a config: nothing is mounted but `topic`.
+pub(crate) const TOPIC_ONLY: &str = "[[routes]]\ntopics = \">\"\nplugin = \"topic\"\n";
+
 impl Server {
     /// Starts a server with the bundled plugins and these arguments besides, and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_bare(&[&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], arguments].concat())
+        Self::start_bare(&[&FREE_PORTS, arguments].concat())
     }
 
-    /// The same, but a config or the arguments name the addresses.
+    /// The same with nothing but `topic`, which starts sooner.
+    #[track_caller]
+    pub(crate) fn start_plain(arguments: &[&str]) -> Self {
+        let folder = Scratch::new();
+        let config = folder.file("volley.toml", TOPIC_ONLY);
+        Self::start(&[&["--config", &config], arguments].concat())
+    }
+
+    /// The same with the probe on `probe.>` besides.
+    #[track_caller]
+    pub(crate) fn start_with_probe(arguments: &[&str]) -> Self {
+        let plugin = format!("probe={}", guests::probe().display());
+        Self::start_plain(&[&["--plugin", &plugin, "--route", "probe.>=probe"], arguments].concat())
+    }
+
+    /// A server with the bundled plugins that several tests share, each on topics of its own.
+    #[track_caller]
+    pub(crate) fn shared() -> Shared {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        Shared::get(&SERVER, || Self::start(&[]))
+    }
+
+    /// The same with `topic`, and the probe on `probe.>`.
+    #[track_caller]
+    pub(crate) fn shared_with_probe() -> Shared {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        Shared::get(&SERVER, || Self::start_with_probe(&[]))
+    }
+
+    /// Starts one whose addresses are named by a config or these arguments.
     #[track_caller]
     pub(crate) fn start_bare(arguments: &[&str]) -> Self {
         let mut command = volley();
@@ -93,26 +129,6 @@ impl Server {
         };
         let both = address("listen").zip(address("admin")).unwrap_or_else(|| panic!("not the ready line: {ready}"));
         Self { child: Mutex::new(child), listen: both.0, admin: both.1, stdout, stderr }
-    }
-
-    /// A server with default options that several tests share, each on topics of its own.
-    #[track_caller]
-    pub(crate) fn shared() -> Shared {
-        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-        Shared::get(&SERVER, || Self::start(&[]))
-    }
-
-    /// The same with the probe on `probe.>`.
-    #[track_caller]
-    pub(crate) fn shared_with_probe() -> Shared {
-        static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-        Shared::get(&SERVER, || Self::start_with_probe(&[]))
-    }
-
-    #[track_caller]
-    pub(crate) fn start_with_probe(arguments: &[&str]) -> Self {
-        let plugin = format!("probe={}", guests::probe().display());
-        Self::start(&[&["--plugin", &plugin, "--route", "probe.>=probe"], arguments].concat())
     }
 
     /// All that was said on stdout so far.
@@ -186,36 +202,51 @@ impl Drop for Server {
 
 impl Server {
     fn show_log(&self) {
-        eprintln!("---- log of the server at {} ----\n{}", self.listen, self.stderr());
+        let log = self.stderr();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+        eprintln!("---- log of the server at {} ----\n{}\n----", self.listen, last.join("\n"));
     }
 }
 
-/// A holder of a server that others hold, too.
-pub(crate) struct Shared(Arc<Server>);
+/// A server that others use, too; it ends with the test program.
+pub(crate) struct Shared(&'static Server);
 
 impl Shared {
-    fn get(slot: &Mutex<Weak<Server>>, start: impl FnOnce() -> Server) -> Self {
-        // A test that failed while it started one leaves nothing half done behind.
-        let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Self(slot.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(start());
-            *slot = Arc::downgrade(&server);
+    fn get(slot: &'static OnceLock<Server>, start: impl FnOnce() -> Server) -> Self {
+        Self(slot.get_or_init(|| {
+            let server = start();
+            end_with_this_program(&server);
             server
         }))
     }
+}
+
+/// Statics are never dropped, so a shell does it: its stdin ends when this program does, however it does. Until then
+/// nobody waits for the server, so its process id stays its own.
+fn end_with_this_program(server: &Server) {
+    let pid = server.child.lock().expect("the child").id().to_string();
+    let mut shell = Command::new("sh")
+        .args(["-c", "read -r line; kill -KILL \"$0\" 2>/dev/null", &pid])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    std::mem::forget(shell.stdin.take());
 }
 
 impl Deref for Shared {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        &self.0
+        self.0
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if std::thread::panicking() && Arc::strong_count(&self.0) > 1 {
+        if std::thread::panicking() {
             self.0.show_log();
         }
     }

@@ -129,7 +129,7 @@ fn a_duplicate_waits_for_the_first() {
 
 #[test]
 fn what_was_forgotten_is_an_event_of_its_own() {
-    let server = Server::start(&["--limit", "idempotency_keys_max=2"]);
+    let server = Server::start_plain(&["--limit", "idempotency_keys_max=2"]);
     let mut ann = Session::on(&server, "idempotency.forgotten");
     for key in ["a", "b", "c", "d", "a"] {
         ann.call(keyed("idempotency.forgotten", key, &json!(key))).expect(200);

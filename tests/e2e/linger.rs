@@ -19,7 +19,7 @@ fn the_others_see_it_leave() {
 
 #[test]
 fn a_parked_poll_keeps_its_session() {
-    let server = Server::start(&["--limit", "linger_ms=300"]);
+    let server = Server::start_plain(&["--limit", "linger_ms=300"]);
     let ann = Session::on(&server, "linger.parked");
     let mut parked = ann.park_with(&server, poll(0, 2));
     assert!(Page::of(parked.receive()).messages.is_empty());
@@ -29,7 +29,7 @@ fn a_parked_poll_keeps_its_session() {
 
 #[test]
 fn any_request_restarts_the_time() {
-    let server = Server::start(&["--limit", "linger_ms=3000"]);
+    let server = Server::start_plain(&["--limit", "linger_ms=3000"]);
     let mut ann = Session::open(&server);
     let mut clock = Session::open(&server);
     let started = Instant::now();
@@ -49,7 +49,7 @@ fn any_request_restarts_the_time() {
 
 #[test]
 fn a_session_without_a_poll_ends_in_time() {
-    let server = Server::start(&["--limit", "linger_ms=300"]);
+    let server = Server::start_plain(&["--limit", "linger_ms=300"]);
     let ann = Session::on(&server, "linger.ends");
     let started = Instant::now();
     wait_until("the session to end", || (publish(&server, "linger.ends", &json!(1)).recipients == 0).then_some(()));
@@ -61,7 +61,7 @@ fn a_session_without_a_poll_ends_in_time() {
 
 #[test]
 fn messages_do_not_keep_a_session() {
-    let server = Server::start(&["--limit", "linger_ms=500"]);
+    let server = Server::start_plain(&["--limit", "linger_ms=500"]);
     let ann = Session::on(&server, "linger.messages");
     let started = Instant::now();
     while publish(&server, "linger.messages", &json!(1)).recipients > 0 {
@@ -72,7 +72,7 @@ fn messages_do_not_keep_a_session() {
 
 #[test]
 fn a_client_that_is_gone_lingers_from_then_on() {
-    let server = Server::start(&["--limit", "linger_ms=500"]);
+    let server = Server::start_plain(&["--limit", "linger_ms=500"]);
     let ann = Session::on(&server, "linger.gone");
     drop(ann.park(&server));
     wait_until("the session to end", || (publish(&server, "linger.gone", &json!(1)).recipients == 0).then_some(()));

@@ -133,7 +133,7 @@ fn between_two_polls_nothing_is_lost() {
 
 #[test]
 fn a_full_mailbox_drops_the_oldest_and_says_so() {
-    let server = Server::start(&["--limit", "mailbox_messages_max=5"]);
+    let server = Server::start_plain(&["--limit", "mailbox_messages_max=5"]);
     let mut ann = with_messages(&server, "polls.gap", 8);
     assert_eq!(publish(&server, "polls.gap", &json!(9)).recipients, 1, "the publisher is served all the same");
     for page in [ann.poll_at(0, 0), ann.peek()] {
@@ -155,7 +155,7 @@ fn a_full_mailbox_drops_the_oldest_and_says_so() {
 
 #[test]
 fn a_mailbox_is_full_by_its_bytes_as_well() {
-    let server = Server::start(&["--limit", "mailbox_bytes_max=4000"]);
+    let server = Server::start_plain(&["--limit", "mailbox_bytes_max=4000"]);
     let mut ann = Session::on(&server, "polls.bytes");
     for n in 0..10 {
         publish(&server, "polls.bytes", &json!(format!("{n}{}", "x".repeat(900))));
@@ -171,7 +171,7 @@ fn a_mailbox_is_full_by_its_bytes_as_well() {
 
 #[test]
 fn an_answer_has_so_many_messages_and_no_more() {
-    let server = Server::start(&["--limit", "response_messages_max=3"]);
+    let server = Server::start_plain(&["--limit", "response_messages_max=3"]);
     let mut ann = with_messages(&server, "polls.bound", 7);
     for (cursor, range) in [(3, 1..=3), (6, 4..=6), (7, 7..=7)] {
         let page = ann.poll(0);
@@ -181,7 +181,7 @@ fn an_answer_has_so_many_messages_and_no_more() {
 
 #[test]
 fn an_answer_has_so_many_bytes_and_no_more() {
-    let server = Server::start(&["--limit", "response_bytes_max=2500"]);
+    let server = Server::start_plain(&["--limit", "response_bytes_max=2500"]);
     let mut ann = Session::on(&server, "polls.answer-bytes");
     let data: Vec<Value> = (0..7).map(|n| json!(format!("{n}{}", "x".repeat(900)))).collect();
     for value in &data {

@@ -27,7 +27,7 @@ fn the_answer_has_these_fields_and_no_others() {
 
 #[test]
 fn linger_and_wait_are_told_as_they_were_set() {
-    let server = Server::start(&["--limit", "linger_ms=5000", "--limit", "wait_ms=1500"]);
+    let server = Server::start_plain(&["--limit", "linger_ms=5000", "--limit", "wait_ms=1500"]);
     let answer = call(&server.listen, &post("/v1/sessions").json(&json!({}))).expect(201).json();
     assert_eq!((&answer["linger_ms"], &answer["wait_ms"]), (&json!(5000), &json!(1500)));
 }
@@ -146,7 +146,7 @@ fn what_cannot_be_understood_is_malformed() {
 
 #[test]
 fn a_name_has_an_end() {
-    let server = Server::start(&["--limit", "user_bytes_max=10", "--limit", "request_body_bytes_max=200"]);
+    let server = Server::start_plain(&["--limit", "user_bytes_max=10", "--limit", "request_body_bytes_max=200"]);
     open(&server, &json!({"user": "0123456789"}).to_string()).expect(201);
     open(&server, &json!({"user": "0123456789a"}).to_string()).problem(400);
     open(&server, &json!({"user": "ann", "params": "x".repeat(200)}).to_string()).problem(413);
@@ -154,7 +154,7 @@ fn a_name_has_an_end() {
 
 #[test]
 fn a_full_server_says_when_to_come_back() {
-    let server = Server::start(&["--limit", "sessions_max=2"]);
+    let server = Server::start_plain(&["--limit", "sessions_max=2"]);
     let (mut ann, _bob) = (Session::open(&server), Session::open(&server));
     let full = open(&server, "{}");
     full.problem(503);

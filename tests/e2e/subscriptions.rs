@@ -128,7 +128,7 @@ fn an_escaped_topic_is_the_same_topic() {
 
 #[test]
 fn a_session_has_so_many_topics_and_no_more() {
-    let server = Server::start(&["--limit", "session_topics_max=3"]);
+    let server = Server::start_plain(&["--limit", "session_topics_max=3"]);
     let mut ann = Session::open(&server);
     for topic in ["many.a", "many.b", "many.c"] {
         ann.join(topic);

@@ -29,7 +29,7 @@ fn at_the_deadline_the_cursor_is_the_same() {
 
 #[test]
 fn who_does_not_say_waits_for_wait_ms() {
-    let server = Server::start(&["--limit", "wait_ms=400"]);
+    let server = Server::start_plain(&["--limit", "wait_ms=400"]);
     let mut ann = Session::on(&server, "waiting.default");
     for target in ["/v1/poll", "/v1/poll?cursor=0"] {
         let started = Instant::now();
@@ -42,7 +42,7 @@ fn who_does_not_say_waits_for_wait_ms() {
 
 #[test]
 fn a_long_wait_is_capped_and_not_refused() {
-    let server = Server::start(&["--limit", "wait_ms=300", "--limit", "wait_ms_max=400"]);
+    let server = Server::start_plain(&["--limit", "wait_ms=300", "--limit", "wait_ms_max=400"]);
     let mut ann = Session::on(&server, "waiting.capped");
     for wait in ["1", "61", "3600", "4294967296", "18446744073709551615"] {
         let started = Instant::now();

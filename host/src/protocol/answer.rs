@@ -7,7 +7,6 @@ use crate::clock;
 use crate::mailbox::Page;
 use crate::protocol::problem::Problem;
 use std::cell::RefCell;
-use std::io::Write as _;
 use std::sync::Arc;
 
 /// Room for the head, but for the origin that it may have to name.
@@ -127,47 +126,62 @@ impl Answer {
     /// Puts the head in front of the body.
     fn finish(&mut self, owed: &Owed, status: u16, reason: &str, content_type: &str, connection: &str) {
         self.status = status;
-        let length = self.bytes.len() - self.body_at;
+        let mut length = itoa::Buffer::new();
+        let length = length.format(self.bytes.len() - self.body_at);
         let (cors, origin, vary) = match &owed.cors {
             Some(origin) => ("access-control-allow-origin: ", &**origin, "\r\nvary: origin\r\n"),
             None => ("", "", ""),
         };
-        HEAD.with_borrow_mut(|head| {
-            head.refresh_date();
-            let text = &mut head.text;
-            text.clear();
-            write!(
-                text,
-                "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\ncache-control: no-store\r\n\
-                 content-length: {length}\r\ndate: {}\r\n{connection}{cors}{origin}{vary}\r\n",
-                head.date
-            )
-            .expect("writing to a Vec does not fail");
-            self.head_at = self.body_at - text.len();
-            self.bytes[self.head_at..self.body_at].copy_from_slice(text);
+        let mut status_digits = itoa::Buffer::new();
+        let status = status_digits.format(status);
+        DATE.with_borrow_mut(|date| {
+            let head = [
+                "HTTP/1.1 ",
+                status,
+                " ",
+                reason,
+                "\r\ncontent-type: ",
+                content_type,
+                "\r\ncache-control: no-store\r\ndate: ",
+                date.now(),
+                "\r\ncontent-length: ",
+                length,
+                "\r\n",
+                connection,
+                cors,
+                origin,
+                vary,
+                "\r\n",
+            ];
+            self.head_at = self.body_at - head.iter().map(|part| part.len()).sum::<usize>();
+            let mut at = self.head_at;
+            for part in head {
+                self.bytes[at..at + part.len()].copy_from_slice(part.as_bytes());
+                at += part.len();
+            }
         });
     }
 }
 
-/// The head being written, and the date, which changes once a second.
+/// The date of a response, made once a second.
 #[derive(Default)]
-struct Head {
-    text: Vec<u8>,
-    date: String,
-    date_of_s: u64,
+struct Date {
+    text: String,
+    second: u64,
 }
 
 thread_local! {
-    static HEAD: RefCell<Head> = RefCell::default();
+    static DATE: RefCell<Date> = RefCell::default();
 }
 
-impl Head {
-    fn refresh_date(&mut self) {
-        let now_s = clock::unix_ms() / 1000;
-        if now_s != self.date_of_s {
-            self.date_of_s = now_s;
-            self.date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(now_s));
+impl Date {
+    fn now(&mut self) -> &str {
+        let second = clock::unix_ms() / 1000;
+        if second != self.second {
+            self.second = second;
+            self.text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(second));
         }
+        &self.text
     }
 }
 
