@@ -95,7 +95,9 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
     })
     .await;
     let poll = left?;
-    Some((poll, connection.into_parts().read_buf))
+    let read_too_much = connection.into_parts().read_buf;
+    // An empty buffer still holds hyper's 8 KB.
+    Some((poll, if read_too_much.is_empty() { Bytes::new() } else { read_too_much }))
 }
 
 /// Answers a poll or parks it until somebody does; false when the connection has ended.

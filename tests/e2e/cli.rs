@@ -1,6 +1,6 @@
 //! The command line: help, wrong usage, the ready line.
 
-use crate::harness::{Server, run};
+use crate::harness::{Server, run, volley};
 use crate::http::{call, get, post};
 use std::net::TcpListener;
 use std::process::Output;
@@ -136,6 +136,24 @@ fn a_log_in_json_is_json() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|wrong| panic!("{wrong}: {line}"));
         assert!(line.is_object(), "{line}");
     }
+}
+
+#[test]
+fn the_environment_is_heard_and_a_flag_wins() {
+    let server = Server::start_as(
+        volley()
+            .args(["serve", "--ephemeral", "--admin-no-token", "--listen", "127.0.0.1:0"])
+            .env("VOLLEY_ADMIN", "127.0.0.1:0")
+            .env("VOLLEY_LISTEN", "nowhere.invalid:1"),
+    );
+    assert_eq!(call(&server.admin, &get("/healthz")).status, 200);
+}
+
+#[test]
+fn ctrl_c_ends_it_as_sigterm_does() {
+    let server = Server::start_plain(&[]);
+    server.signal("INT");
+    assert_eq!(server.wait_for_exit().code(), Some(0));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use crate::client::{Session, publish};
 use crate::harness::Server;
+use crate::shared::Shared;
 use serde_json::{Value, json};
 
 /// A session that asks the probe for things.
 struct Asker {
-    server: crate::harness::Shared,
+    server: Shared,
     session: Session,
     topic: String,
 }

@@ -3,11 +3,10 @@
 use crate::guests;
 use crate::http::{PATIENCE, call, get};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// Of a log so much is shown when a test fails.
@@ -59,7 +58,7 @@ pub(crate) fn workspace() -> PathBuf {
 
 /// A running server. It is killed, by its process id, when its holder lets go of it.
 pub(crate) struct Server {
-    child: Mutex<Child>,
+    pub(crate) child: Mutex<Child>,
     pub(crate) listen: String,
     pub(crate) admin: String,
     stdout: Log,
@@ -92,26 +91,17 @@ impl Server {
         Self::start_plain(&[&["--plugin", &plugin, "--route", "probe.>=probe"], arguments].concat())
     }
 
-    /// A server with the bundled plugins that several tests share, each on topics of its own.
-    #[track_caller]
-    pub(crate) fn shared() -> Shared {
-        static SERVER: OnceLock<Server> = OnceLock::new();
-        Shared::get(&SERVER, || Self::start(&[]))
-    }
-
-    /// The same with `topic`, and the probe on `probe.>`.
-    #[track_caller]
-    pub(crate) fn shared_with_probe() -> Shared {
-        static SERVER: OnceLock<Server> = OnceLock::new();
-        Shared::get(&SERVER, || Self::start_with_probe(&[]))
-    }
-
     /// Starts one whose addresses are named by a config or these arguments.
     #[track_caller]
     pub(crate) fn start_bare(arguments: &[&str]) -> Self {
-        let mut command = volley();
-        command.args(["serve", "--ephemeral", "--admin-no-token"]).args(arguments).args(fresh_components());
+        Self::start_as(volley().args(["serve", "--ephemeral", "--admin-no-token"]).args(arguments))
+    }
+
+    /// Runs this command, which is to be a server.
+    #[track_caller]
+    pub(crate) fn start_as(command: &mut Command) -> Self {
         let mut child = command
+            .args(fresh_components())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -177,9 +167,13 @@ impl Server {
 
     /// Sends SIGTERM, as an init system does.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.lock().expect("the child").id();
-        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill");
-        assert!(sent.success(), "kill -TERM {pid}");
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill");
+        assert!(sent.success(), "kill -{name} {pid}");
     }
 
     /// Waits until the process has ended.
@@ -201,54 +195,11 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn show_log(&self) {
+    pub(crate) fn show_log(&self) {
         let log = self.stderr();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
         eprintln!("---- log of the server at {} ----\n{}\n----", self.listen, last.join("\n"));
-    }
-}
-
-/// A server that others use, too; it ends with the test program.
-pub(crate) struct Shared(&'static Server);
-
-impl Shared {
-    fn get(slot: &'static OnceLock<Server>, start: impl FnOnce() -> Server) -> Self {
-        Self(slot.get_or_init(|| {
-            let server = start();
-            end_with_this_program(&server);
-            server
-        }))
-    }
-}
-
-/// Statics are never dropped, so a shell does it: its stdin ends when this program does, however it does. Until then
-/// nobody waits for the server, so its process id stays its own.
-fn end_with_this_program(server: &Server) {
-    let pid = server.child.lock().expect("the child").id().to_string();
-    let mut shell = Command::new("sh")
-        .args(["-c", "read -r line; kill -KILL \"$0\" 2>/dev/null", &pid])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell");
-    std::mem::forget(shell.stdin.take());
-}
-
-impl Deref for Shared {
-    type Target = Server;
-
-    fn deref(&self) -> &Server {
-        self.0
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.show_log();
-        }
     }
 }
 

@@ -10,6 +10,8 @@ mod client; // sessions, publishing and polling, in the words of the protocol
 mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
 mod http; // an HTTP/1.1 client that shows what really came
+mod request; // what it sends
+mod shared; // servers that several tests share
 
 // The protocol's calls.
 mod batch; // many events in one call
@@ -21,7 +23,10 @@ mod subscriptions; // joining and leaving topics
 
 // What happens around them.
 mod cors; // pages in browsers
+mod hostile; // requests that no client library sends
 mod linger; // sessions that are not heard of any more
+mod order; // everybody sees the same, once
+mod overload; // too much of everything
 mod parked; // the connection of a parked poll
 mod problems; // what every answer says
 mod waiting; // how long a poll waits, and what ends it
@@ -38,6 +43,7 @@ mod cli; // help, wrong usage, the ready line
 mod config; // the config file
 mod conversation; // the printed curl conversation
 mod drain; // SIGTERM
+mod operators; // the admin token
 
 // Real traffic.
 mod irc; // logs of a chat channel, replayed

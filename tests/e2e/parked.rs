@@ -105,6 +105,38 @@ fn a_poll_of_http_1_0() {
     connection.expect_closed();
 }
 
+/// Such a poll is held by the HTTP library, not parked as a bare socket; it ends in the same ways.
+#[test]
+fn a_held_poll_ends_as_a_parked_one() {
+    let server = Server::shared();
+    let mut ann = Session::on(&server, "parked.held");
+    let held = |wait_s| poll(0, wait_s).header("Connection", "close").header("Origin", "https://chat.example");
+    let mut first = ann.park_with(&server, held(30));
+    let mut second = ann.park_with(&server, held(30));
+    let superseded = first.receive().expect(200);
+    assert!(superseded.header("access-control-allow-origin").is_some(), "{superseded}");
+    assert_eq!(superseded.text(), r#"{"cursor":0,"messages":[],"superseded":true}"#);
+    first.expect_closed();
+    drop(ann.park(&server));
+    assert!(Page::of(second.receive()).superseded);
+    let mut third = ann.park_with(&server, held(1));
+    assert_eq!(third.receive().expect(200).text(), r#"{"cursor":0,"messages":[]}"#);
+    let mut fourth = ann.park_with(&server, held(30));
+    ann.end();
+    fourth.receive().problem(410);
+}
+
+#[test]
+fn a_held_client_that_is_gone_finds_its_messages_later() {
+    let server = Server::shared();
+    let mut ann = Session::on(&server, "parked.held-gone");
+    for n in 1..=10_u64 {
+        drop(ann.park_with(&server, poll(ann.cursor, 30).header("Connection", "close")));
+        assert_eq!(publish(&server, "parked.held-gone", &json!(n)).recipients, 1);
+        ann.expect(&[json!(n)]);
+    }
+}
+
 #[test]
 fn a_client_that_is_gone_finds_its_messages_later() {
     let server = Server::shared();

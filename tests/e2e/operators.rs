@@ -1,0 +1,87 @@
+//! The admin token: who needs it, and where it is found.
+
+use crate::harness::{Scratch, Server, volley};
+use crate::http::{call, get};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+const SECRET: &str = "a-secret-of-more-than-16";
+
+/// Beyond loopback all but `/healthz` needs the token.
+#[test]
+fn beyond_loopback_the_token_is_needed() {
+    let folder = Scratch::new();
+    let file = folder.file("token", &format!("{SECRET}\n"));
+    let server = Server::start_as(
+        volley()
+            .args(["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"])
+            .args(["--admin-token-file", &file]),
+    );
+    let admin = server.admin.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(call(&admin, &get("/healthz")).status, 200);
+    for target in ["/readyz", "/metrics", "/admin/v1/plugins", "/admin/v1/sessions"] {
+        for credentials in
+            [None, Some("Bearer wrong".to_owned()), Some(SECRET.into()), Some(format!("Bearer {SECRET}x"))]
+        {
+            let mut request = get(target);
+            if let Some(credentials) = &credentials {
+                request = request.header("Authorization", credentials);
+            }
+            let response = call(&admin, &request);
+            assert_eq!(response.status, 401, "{target} with {credentials:?}: {response}");
+            assert!(response.header("www-authenticate").is_some(), "{response}");
+        }
+        let response = call(&admin, &get(target).header("Authorization", format!("Bearer {SECRET}")));
+        assert_eq!(response.status, 200, "{target}: {response}");
+    }
+    assert!(!server.stderr().contains(SECRET) && !server.stdout().contains(SECRET));
+}
+
+/// The only file in there, and in the folders in it.
+fn only_file(folder: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let first = entries.next().unwrap_or_else(|| panic!("{} is empty", folder.display()));
+    assert!(entries.next().is_none(), "more than one file in {}", folder.display());
+    if first.is_dir() { only_file(&first) } else { first }
+}
+
+#[test]
+fn a_token_is_made_for_this_user_alone() {
+    let (data, runtime) = (Scratch::new(), Scratch::new());
+    let data_flag = ["--data", data.path().to_str().expect("UTF-8")];
+    for (flags, folder) in [(&data_flag[..], &data), (&["--ephemeral"], &runtime)] {
+        let server = Server::start_as(
+            volley()
+                .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+                .args(flags)
+                .env("XDG_RUNTIME_DIR", runtime.path()),
+        );
+        let file = only_file(folder.path());
+        assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+        let token = std::fs::read_to_string(&file).expect("the token");
+        assert!(token.trim().len() >= 32, "{token}");
+        let said = server.wait_for_stdout(|text| text.contains(file.to_str().expect("UTF-8")));
+        assert!(!said.contains(token.trim()) && !server.stderr().contains(token.trim()));
+        assert_eq!(call(&server.admin, &get("/metrics")).status, 200, "on loopback all can look");
+    }
+}
+
+#[test]
+fn a_token_that_is_too_short_is_refused() {
+    let folder = Scratch::new();
+    let file = folder.file("token", "short\n");
+    for file in [&*file, "no/such/token"] {
+        let output = crate::harness::run(&[
+            "serve",
+            "--ephemeral",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--admin-token-file",
+            file,
+        ]);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(file), "{output:?}");
+    }
+}
