@@ -58,7 +58,9 @@ fn runtime_folder() -> PathBuf {
 fn private_folder(path: &Path) -> anyhow::Result<PathBuf> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("can't make the folder {}", path.display()))?;
-    let owner = std::fs::metadata(path)?.uid();
-    ensure!(owner == rustix::process::getuid().as_raw(), "the folder {} belongs to another user", path.display());
+    let folder = std::fs::symlink_metadata(path)?;
+    ensure!(folder.is_dir(), "{} is not a folder", path.display());
+    ensure!(folder.uid() == rustix::process::getuid().as_raw(), "the folder {} is another user's", path.display());
+    ensure!(folder.mode() & 0o022 == 0, "others may write to the folder {}", path.display());
     Ok(path.into())
 }

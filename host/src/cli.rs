@@ -1,6 +1,6 @@
 //! The command line: `volley serve`, `volley plugin build`.
 
-use crate::config::{Config, Flags, LogFormat, limits_help};
+use crate::config::{AdminToken, Config, Flags, LogFormat, limits_help};
 use crate::server::Server;
 use crate::{bench, toolchain};
 use anyhow::Context as _;
@@ -83,9 +83,19 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
+/// Open files that are no client's: listeners, logs, operators.
+const OWN_FILES: u64 = 128;
+
+fn serve(mut config: Config) -> anyhow::Result<()> {
     log_to_stderr(config.log_format);
-    raise_open_files();
+    if let Some(files) = raise_open_files() {
+        // Clients must not use up the files that operators need to get in.
+        config.limits.connections_max = config.limits.connections_max.min(files.saturating_sub(OWN_FILES).max(1));
+        tracing::info!(open_files = files, connections_max = config.limits.connections_max, "room for clients");
+    }
+    if config.admin_token == AdminToken::Off {
+        tracing::warn!("the admin listener asks for no token (--admin-no-token)");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
@@ -112,14 +122,17 @@ fn log_to_stderr(format: LogFormat) {
     }
 }
 
-/// Every client is an open file: takes as many as this process may have.
-fn raise_open_files() {
+/// Every client is an open file: takes as many as this process may have, and says how many that are, if bounded.
+fn raise_open_files() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => tracing::info!(open_files = limit.maximum, "raised the limit of open files to its hard limit"),
-        Err(error) => tracing::warn!(open_files = limit.current, %error, "can't raise the limit of open files"),
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(open_files = limit.current, %error, "can't raise the limit of open files");
+            limit.current
+        }
     }
 }
 

@@ -336,10 +336,10 @@ fn limits(flags: &[(String, u64)], mut limits: Limits, at: &Place<'_>) -> Result
     for (name, value) in flags {
         limits.set(name, *value);
     }
-    limits.check().map_err(|words| {
-        BadConfig(at.path.map_or(words.clone(), |path| format!("{}: limits: {words}", path.display())))
-    })?;
-    Ok(limits)
+    match limits.check() {
+        Ok(()) => Ok(limits),
+        Err(words) => Err(at.wrong_limit(&words)),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -364,6 +364,19 @@ impl Place<'_> {
     fn wrong(&self, span: Range<usize>, key: &str, words: &str) -> BadConfig {
         let path = self.path.unwrap_or(Path::new("config")).display();
         BadConfig(format!("{path}:{}: {key}: {words}", line_of(self.text, &span)))
+    }
+}
+
+impl Place<'_> {
+    /// The words begin with the limit's name; where the file sets it, its line is told.
+    fn wrong_limit(&self, words: &str) -> BadConfig {
+        let name = words.split(' ').next().unwrap_or_default();
+        let sets_it =
+            |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
+        match (self.path, self.text.lines().position(sets_it)) {
+            (Some(path), Some(line)) => BadConfig(format!("{}:{}: limits.{name}: {words}", path.display(), line + 1)),
+            _ => BadConfig(format!("the limit {words}")),
+        }
     }
 }
 

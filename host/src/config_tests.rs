@@ -63,6 +63,7 @@ fn a_bad_file_names_file_line_and_key() {
         ("\n\nlisten = 5\n", 3, "listen"),
         ("[limits]\nlinger = 5\n", 2, "linger"),
         ("[limits]\nlinger_ms = -5\n", 2, "linger_ms"),
+        ("[limits]\nwait_ms = 2\nmailbox_messages_max = 0\n", 3, "mailbox_messages_max"),
         ("[[routes]]\ntopics = \"a..b\"\nplugin = \"chat\"\n", 2, "routes.topics"),
         ("[[routes]]\ntopics = \"a\"\nplugin = \"chatt\"\n", 3, "routes.plugin"),
         ("[plugins.x]\nfile = \"nowhere.wasm\"\n", 2, "plugins.x.file"),

@@ -6,7 +6,7 @@
 //! without a socket. Whoever takes the poll out of its session writes the answer (see `socket`), and this task reads no
 //! further request until that is reported.
 
-use crate::clock;
+use crate::limits::Limits;
 use crate::node::Node;
 use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client::{self, Reaction};
@@ -32,24 +32,64 @@ thread_local! {
     static ANSWER: RefCell<Answer> = RefCell::default();
 }
 
-/// The whole life of a connection. While it is idle or parked, only this future and the socket are there.
+/// A connection that we end is read on for this long, and so far: closing a socket with unread data would reset it, and
+/// the peer might lose the answer that it was sent last.
+const LAST_WORDS_MS: u64 = 2_000;
+const LAST_WORDS_BYTES_MAX: usize = 16 << 20;
+
+/// The whole life of a connection. While a poll is parked, only this future and the socket are there.
 pub async fn serve(socket: &Arc<Socket>, node: &Arc<Node>) {
     // Errors end the connection; the peer knows better than we do why.
     let _ = try_serve(socket, node).await;
 }
 
+/// What came first of the next request.
+enum Next {
+    /// A poll, whole and plain: hyper is not needed.
+    Poll(PollCall),
+    /// Anything else, for hyper.
+    Bytes(Bytes),
+    End,
+}
+
 async fn try_serve(socket: &Arc<Socket>, node: &Arc<Node>) -> io::Result<()> {
     let mut leftover = Bytes::new();
     loop {
-        socket.idle_until(clock::now_s() + seconds(node.shared.limits.idle_ms));
-        if leftover.is_empty() {
-            socket.readable().await?;
-        }
-        // Boxed: hyper's state lives only that long.
-        let Some((poll, more)) = Box::pin(read_requests(socket, node, leftover)).await else { return Ok(()) };
-        leftover = more;
+        let next = if leftover.is_empty() { next(socket, node).await? } else { Next::Bytes(leftover) };
+        let poll = match next {
+            Next::Poll(poll) => {
+                leftover = Bytes::new();
+                poll
+            }
+            Next::Bytes(bytes) => {
+                // Boxed: hyper's state lives only that long.
+                let Some((poll, more)) = Box::pin(read_requests(socket, node, bytes)).await else {
+                    return last_words(socket).await;
+                };
+                leftover = more;
+                poll
+            }
+            Next::End => return Ok(()),
+        };
         if !serve_poll(socket, node, poll, &leftover).await? {
             return Ok(());
+        }
+    }
+}
+
+/// Waits for the next request. Nearly always it is a poll like the one before, which is parsed where it was received;
+/// whatever is not quite plain goes to hyper as it came.
+async fn next(socket: &Socket, node: &Node) -> io::Result<Next> {
+    socket.idle_until(Limits::second_in(node.shared.limits.idle_ms));
+    loop {
+        socket.readable().await?;
+        let received = socket.receive(|bytes| match client::plain_poll(node, bytes) {
+            Some(poll) => Next::Poll(poll),
+            None if bytes.is_empty() => Next::End,
+            None => Next::Bytes(Bytes::copy_from_slice(bytes)),
+        })?;
+        if let Some(next) = received {
+            return Ok(next);
         }
     }
 }
@@ -61,43 +101,72 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
     let service = service_fn(|request: Request<Incoming>| {
         let leaving = &leaving;
         Box::pin(async move {
-            socket.busy_until(clock::now_s() + seconds(limits.request_ms));
-            match client::handle(node, request, socket.is_blocked()).await {
-                Reaction::Respond(response) => {
-                    socket.idle_until(clock::now_s() + seconds(limits.idle_ms));
-                    Ok::<_, Infallible>(response)
-                }
+            socket.serving_until(Limits::second_in(limits.request_ms));
+            let response = match client::handle(node, request, socket.is_blocked()).await {
+                Reaction::Respond(response) => response,
                 Reaction::Park(poll) => {
                     *leaving.lock() = Some(poll);
                     pending().await
                 }
                 Reaction::Hold(held) => {
                     socket.never_expire();
-                    let response = held.answered().await;
-                    socket.idle_until(clock::now_s() + seconds(limits.idle_ms));
-                    Ok(response)
+                    held.answered().await
                 }
-            }
+            };
+            socket.responding_until(Limits::second_in(limits.write_ms));
+            Ok::<_, Infallible>(response)
         })
     });
-    let io = HyperIo::new(socket.clone(), leftover, seconds(limits.head_ms));
     let mut connection = http1::Builder::new()
         .half_close(true) // Without it hyper reads once more while the service is pending.
         .header_read_timeout(None) // The sweep closes what takes too long.
         .max_buf_size(limits.request_head_bytes_max as usize)
-        .serve_connection(io, service);
-    let left = poll_fn(|context| {
+        .serve_connection(HyperIo::new(socket.clone(), leftover, limits.clone()), service);
+    let ended = poll_fn(|context| {
         let ended = connection.poll_without_shutdown(context);
         match leaving.lock().take() {
-            Some(poll) => Poll::Ready(Some(poll)),
-            None => ended.map(|_| None),
+            Some(poll) => Poll::Ready(Ok(poll)),
+            None => ended.map(Err),
         }
     })
     .await;
-    let poll = left?;
-    let read_too_much = connection.into_parts().read_buf;
-    // An empty buffer still holds hyper's 8 KB.
-    Some((poll, if read_too_much.is_empty() { Bytes::new() } else { read_too_much }))
+    match ended {
+        Ok(poll) => {
+            let parts = connection.into_parts();
+            Some((poll, read_too_much(&parts.read_buf, &parts.io.into_leftover())))
+        }
+        Err(result) => {
+            if let Some(problem) = result.err().and_then(|error| client::bad_head(&error)) {
+                ANSWER.with_borrow_mut(|answer| answer.last_problem(&problem));
+                // The peer may have gone; then there is nobody to tell.
+                let _ = write_answer(socket, node).await;
+            }
+            None
+        }
+    }
+}
+
+/// What hyper has read beyond the poll. An empty buffer of it would still hold 8 KB, so it is not kept; line breaks after
+/// a request are no request.
+fn read_too_much(read: &Bytes, unread: &Bytes) -> Bytes {
+    let rest = if unread.is_empty() { read.clone() } else { [&read[..], &unread[..]].concat().into() };
+    let breaks = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if breaks == rest.len() { Bytes::new() } else { rest.slice(breaks..) }
+}
+
+/// Ends our side and waits for the peer to end its own.
+async fn last_words(socket: &Socket) -> io::Result<()> {
+    socket.shut_write();
+    socket.responding_until(Limits::second_in(LAST_WORDS_MS));
+    let mut bytes_left = LAST_WORDS_BYTES_MAX;
+    while bytes_left > 0 {
+        socket.readable().await?;
+        match socket.receive(<[u8]>::len)? {
+            Some(0) => break,
+            received => bytes_left = bytes_left.saturating_sub(received.unwrap_or(0)),
+        }
+    }
+    Ok(())
 }
 
 /// Answers a poll or parks it until somebody does; false when the connection has ended.
@@ -173,14 +242,8 @@ async fn write_answer(socket: &Socket, node: &Node) -> io::Result<bool> {
     if rest.is_empty() { Ok(true) } else { write(socket, node, &rest).await }
 }
 
-/// Writes what is left of an answer, for as long as `write_ms`.
+/// Writes what is left of an answer, as long as some of it leaves within each `write_ms`.
 async fn write(socket: &Socket, node: &Node, bytes: &[u8]) -> io::Result<bool> {
-    socket.busy_until(clock::now_s() + seconds(node.shared.limits.write_ms));
-    socket.write_all(bytes).await?;
+    socket.write_all(bytes, || socket.responding_until(Limits::second_in(node.shared.limits.write_ms))).await?;
     Ok(true)
-}
-
-/// At least one: the sweep works in whole seconds.
-fn seconds(ms: u64) -> u32 {
-    ms.div_ceil(1000).max(1) as u32
 }

@@ -5,7 +5,10 @@
 
 use crate::pid::Pid;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 
 /// Deadlines are met this late at most, and never early.
 pub const TICK_MS: u64 = 50;
@@ -29,18 +32,23 @@ impl Default for Deadlines {
 impl Deadlines {
     /// Enters a session; the tick at which it comes up, by which a stale entry is told from one that counts.
     pub fn enter(&self, pid: Pid, at_ms: u64) -> u64 {
-        let done = self.done.load(Relaxed);
-        // One more than the tick being drained just now: that bucket may have been emptied already.
-        let tick = at_ms.div_ceil(TICK_MS).clamp(done + 2, done + TICKS - 1);
-        self.buckets[(tick % TICKS) as usize].lock().push(pid);
-        tick
+        loop {
+            let done = self.done.load(Acquire);
+            let tick = at_ms.div_ceil(TICK_MS).clamp(done + 1, done + TICKS - 1);
+            let mut bucket = self.buckets[(tick % TICKS) as usize].lock();
+            // A tick is done before its bucket is drained: if it is not done under the lock, the entry will be seen.
+            if self.done.load(Acquire) < tick {
+                bucket.push(pid);
+                return tick;
+            }
+        }
     }
 
     /// Takes out what is due, tick by tick. To be called from one thread only.
     pub fn come_up(&self, now_ms: u64, mut look_at: impl FnMut(Pid, u64)) {
         let now = now_ms / TICK_MS;
-        for tick in self.done.load(Relaxed) + 1..=now {
-            self.done.store(tick, Relaxed);
+        for tick in self.done.load(Acquire) + 1..=now {
+            self.done.store(tick, Release);
             for pid in std::mem::take(&mut *self.buckets[(tick % TICKS) as usize].lock()) {
                 look_at(pid, tick);
             }

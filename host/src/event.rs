@@ -142,10 +142,10 @@ impl Reply {
 pub struct EventIds(AtomicU64);
 
 impl Default for EventIds {
-    /// Starts at the second of the start, times 2^21: greater than all before the restart, unless more than two million
-    /// events a second were routed over the node's whole life, and below 2^53 until the year 2106.
+    /// Starts at the millisecond of the start, times 2^11: greater than all before the restart, unless two million events
+    /// a second were routed over the node's whole life, and below 2^53 until the year 2109.
     fn default() -> Self {
-        Self(AtomicU64::new((clock::unix_ms() / 1000) << 21))
+        Self(AtomicU64::new(clock::unix_ms() << 11))
     }
 }
 

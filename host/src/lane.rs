@@ -21,9 +21,10 @@ use crate::volley::Volley;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use queue::Queue;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The publishers' end of a lane.
 pub struct Lane {
@@ -71,6 +72,9 @@ impl Lane {
     }
 }
 
+/// A volley that is older is fired before further events are routed: a rule that runs long delays its own event only.
+const VOLLEY_AGE_MAX: Duration = Duration::from_millis(5);
+
 struct LaneThread {
     queue: Arc<Queue>,
     /// What to route by; another thread may publish a new one at any time.
@@ -90,17 +94,36 @@ impl LaneThread {
         let mut batch = Vec::new();
         while self.queue.take_batch(&mut batch) {
             self.volley.begin();
+            let mut begun = Instant::now();
             for mut event in batch.drain(..) {
                 let reply = std::mem::replace(&mut event.reply, Reply::nobody());
-                let answer = self.handle(&event);
+                let answer = self.handle_contained(&event);
                 reply.send(answer);
+                if begun.elapsed() > VOLLEY_AGE_MAX {
+                    self.fire();
+                    begun = Instant::now();
+                }
             }
-            let polls = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
-            if polls > 0 {
-                self.shared.metrics.volleys.inc();
-                self.shared.metrics.volley_polls.inc_by(polls as u64);
-            }
+            self.fire();
         }
+    }
+
+    fn fire(&mut self) {
+        let polls = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
+        if polls > 0 {
+            self.shared.metrics.volleys.inc();
+            self.shared.metrics.volley_polls.inc_by(polls as u64);
+        }
+        self.volley.begin();
+    }
+
+    /// A mistake of ours fails one event too, and not the lane.
+    fn handle_contained(&mut self, event: &Event) -> Answer {
+        let handled = std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event)));
+        handled.unwrap_or_else(|_| {
+            self.guest = None;
+            Err(self.failed(event, "the host panicked; this is a bug of the server, see its log"))
+        })
     }
 
     /// What the host itself does about an event comes before the rule is asked.
@@ -127,11 +150,20 @@ impl LaneThread {
 
     /// The joiner is a subscriber once the rule has agreed, and before its deliveries are resolved.
     fn join(&mut self, event: &Event, pid: Pid) -> Answer {
+        let topics_max = self.shared.limits.session_topics_max;
+        let topics = self.shared.sessions.with(pid, |session| session.topics.len()).ok_or(Unrouted::Gone)?;
+        if topics as u64 >= topics_max {
+            let words = format!("a session has at most {topics_max} subscriptions (session_topics_max)");
+            return Err(Unrouted::Limited(words));
+        }
         let outcome = self.ask(event)?;
-        self.subscribe(&event.topic, pid).inspect_err(|_| self.route_missed_exit(event))?;
-        self.deliver(event, outcome).inspect_err(|_| {
-            self.unsubscribe(&event.topic, pid);
-        })
+        if !self.subscribe(&event.topic, pid) {
+            // The session ended meanwhile, and the rule believes that it is in.
+            self.route_departure(event, Happening::Exit(ExitReason::Normal));
+            return Err(Unrouted::Gone);
+        }
+        // Reserved places come first in a batch, so that a second try to join comes after the departure.
+        self.deliver(event, outcome).inspect_err(|_| self.route_departure(event, Happening::Leave))
     }
 
     /// Asks the rule, and sees to it that one that failed is replaced.
@@ -162,8 +194,11 @@ impl LaneThread {
     }
 
     /// Resolves everything before anything becomes visible, so that an event fails as a whole.
-    fn deliver(&mut self, event: &Event, outcome: Outcome) -> Answer {
-        let remove = outcome.remove.clone();
+    fn deliver(&mut self, event: &Event, mut outcome: Outcome) -> Answer {
+        let remove = std::mem::take(&mut outcome.remove);
+        if remove.len() as u64 > self.shared.limits.recipients_max {
+            return Err(self.failed(event, "the rule removed more PIDs than recipients_max"));
+        }
         let prepared = self.prepare(event, outcome).map_err(|words| self.failed(event, &words))?;
         let mut recipients = 0;
         for (pids, message) in &prepared {
@@ -207,24 +242,13 @@ impl LaneThread {
         Message::new(message::render(event, data), &self.shared.sessions.message_bytes)
     }
 
-    fn subscribe(&self, topic: &Topic, pid: Pid) -> Result<(), Unrouted> {
-        let topics_max = self.shared.limits.session_topics_max;
-        let noted = self.shared.sessions.with(pid, |session| {
-            let room = (session.topics.len() as u64) < topics_max;
-            if room {
-                session.topics.push(topic.clone());
-            }
-            room
-        });
-        match noted {
-            // A session that ends from here on routes its exit through this lane, after this event.
-            Some(true) => {
-                self.shared.subscriptions.add(topic, pid);
-                Ok(())
-            }
-            Some(false) => Err(Unrouted::Limited(format!("a session has at most {topics_max} subscriptions"))),
-            None => Err(Unrouted::Gone),
+    /// Whether the session is still there. One that ends from here on routes its exit through this lane, after this event.
+    fn subscribe(&self, topic: &Topic, pid: Pid) -> bool {
+        let is_live = self.shared.sessions.with(pid, |session| session.topics.push(topic.clone())).is_some();
+        if is_live {
+            self.shared.subscriptions.add(topic, pid);
         }
+        is_live
     }
 
     fn unsubscribe(&self, topic: &Topic, pid: Pid) -> bool {
@@ -232,15 +256,15 @@ impl LaneThread {
         self.shared.subscriptions.remove(topic, pid)
     }
 
-    /// The rule let a session in that could not be subscribed any more: it gets to know that it is out again.
-    fn route_missed_exit(&self, join: &Event) {
+    /// The rule let a session in that could not stay: it gets to know that it is out again.
+    fn route_departure(&self, join: &Event, what: Happening) {
         self.queue.offer_reserved(Event {
             id: self.shared.event_ids.next(),
             topic: join.topic.clone(),
             sender: join.sender,
             user: join.user.clone(),
             time_ms: join.time_ms,
-            what: Happening::Exit(ExitReason::Normal),
+            what,
             reply: Reply::nobody(),
         });
     }
@@ -251,9 +275,13 @@ impl LaneThread {
             tracing::warn!(plugin = %self.mounted.load().plugin, topic = %event.topic, event = event.id, ?refusal,
                 "a rule refused what cannot be refused");
         }
+        let cut = |mut words: String| {
+            words.truncate(words.floor_char_boundary(self.shared.limits.log_bytes_max as usize));
+            words
+        };
         match refusal {
-            Refusal::Refused(words) => Unrouted::Refused(words),
-            Refusal::Invalid(words) => Unrouted::Invalid(words),
+            Refusal::Refused(words) => Unrouted::Refused(cut(words)),
+            Refusal::Invalid(words) => Unrouted::Invalid(cut(words)),
         }
     }
 

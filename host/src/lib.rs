@@ -41,6 +41,7 @@ pub mod topic;
 // What rules keep and wait for.
 pub mod denied;
 pub mod groups;
+pub mod places;
 pub mod shared;
 pub mod tables;
 pub mod timers;

@@ -3,11 +3,12 @@
 //! One table makes the struct, the keys of `[limits]` in the config, `--limit NAME=VALUE` and the help text, so that no
 //! bound exists without a name and a description.
 
+use crate::clock;
 use serde::Deserialize;
-use std::time::Duration;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const DAY_MS: u64 = 24 * 3_600_000;
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)*) => {
@@ -66,6 +67,8 @@ limits! {
     request_head_bytes_max = 16 * KIB;
     /// The body of any other call, such as opening a session; more is a 413.
     request_body_bytes_max = 64 * KIB;
+    /// Bytes of all request bodies that are being received at once; a further request is a 503.
+    bodies_bytes_max = 256 * MIB;
     /// The name of a user; more is a 400.
     user_bytes_max = 255;
     /// Subscriptions of one session; a further one is a 403.
@@ -76,7 +79,7 @@ limits! {
     head_ms = 10_000;
     /// Time to send a request's body and to get its answer; then the connection is closed.
     request_ms = 60_000;
-    /// Time a client may take to read an answer; then the connection is closed, and the messages stay.
+    /// Time in which a client must read some of an answer; else the connection is closed, and the messages stay.
     write_ms = 30_000;
     /// Events waiting in one lane; a publisher gets 503 with Retry-After beyond. Exits and timers have their own places.
     lane_queue_events_max = 4_096;
@@ -112,6 +115,8 @@ limits! {
     table_bytes_max = 256 * MIB;
     /// Objects, keys or operations in one call to a table; more is a badarg.
     table_call_max = 10_000;
+    /// Bytes of keys and values that one call to a table returns; more is a system-limit, a page of select is cut short.
+    table_answer_bytes_max = 8 * MIB;
     /// Scopes of groups that a plugin may open.
     scopes_max = 16;
     /// Memberships in one scope.
@@ -120,7 +125,7 @@ limits! {
     group_bytes_max = KIB;
     /// Timers of one plugin that are still to fire; a further one is a system-limit.
     timers_max = 100_000;
-    /// One line that a rule logs; the rest is cut.
+    /// One line that a rule logs, or the words of a refusal; the rest is cut.
     log_bytes_max = 4 * KIB;
     /// Lines that a rule may log for one event; further ones are dropped and counted.
     log_lines_max = 100;
@@ -138,14 +143,14 @@ limits! {
 pub const TIMER_MS_MIN: u64 = 10;
 
 impl Limits {
-    /// How long a session lingers without a request.
-    pub fn linger(&self) -> Duration {
-        Duration::from_millis(self.linger_ms)
-    }
-
     /// A wait as the client asked for it, capped.
     pub fn wait_ms(&self, asked_ms: Option<u64>) -> u64 {
         asked_ms.unwrap_or(self.wait_ms).min(self.wait_ms_max)
+    }
+
+    /// The coarse second that lies `ms` ahead; at least one, since connections are looked at in whole seconds.
+    pub fn second_in(ms: u64) -> u32 {
+        clock::coarse_s().saturating_add(u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
     }
 
     /// What makes no sense together, in words that name the keys.
@@ -161,6 +166,8 @@ impl Limits {
             (self.route_ms_max >= 10, "route_ms_max is at least 10"),
             (self.sessions_max <= crate::pid::SLOTS_MAX.into(), "sessions_max is at most 33554432"),
             (self.event_bytes_max <= u64::from(u32::MAX) / 8, "event_bytes_max is at most 512 MiB"),
+            (self.linger_ms <= DAY_MS * 365, "linger_ms is at most a year"),
+            (self.wait_ms_max <= DAY_MS, "wait_ms_max is at most a day"),
             (self.wait_ms <= self.wait_ms_max, "wait_ms is at most wait_ms_max"),
         ];
         rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, words)| Err((*words).into()))

@@ -57,7 +57,7 @@ impl Node {
     /// Has an event routed and waits for what becomes of it.
     pub async fn submit(&self, topic: Topic, sender: Sender, what: Happening) -> Answer {
         let (tell, told) = oneshot::channel();
-        self.offer(self.event(topic, sender, what, Reply::to(move |answer| drop(tell.send(answer)))))?;
+        self.offer(self.event(topic, sender, what, Reply::to(move |answer| drop(tell.send(answer)))));
         told.await.unwrap_or(Err(Unrouted::Draining))
     }
 
@@ -73,7 +73,7 @@ impl Node {
             ticket.answer(&answer);
             drop(tell.send(answer));
         });
-        self.offer(self.event(topic, sender, what, reply))?;
+        self.offer(self.event(topic, sender, what, reply));
         told.await.unwrap_or(Err(Unrouted::Draining))
     }
 
@@ -82,13 +82,20 @@ impl Node {
         Event { id, topic, sender: sender.pid, user: sender.user, time_ms, what, reply }
     }
 
-    fn offer(&self, event: Event) -> Result<(), Unrouted> {
+    /// Queues an event; if that can't be, its reply says why.
+    fn offer(&self, event: Event) {
         if self.is_draining() {
-            return Err(Unrouted::Draining);
+            return event.reply.send(Err(Unrouted::Draining));
         }
         let routes = self.routes.load();
-        let mount = routes.mount(&event.topic).ok_or(Unrouted::NoPlugin)?;
-        mount.offer(event).map_err(|_| Unrouted::Busy)
+        match routes.mount(&event.topic) {
+            None => event.reply.send(Err(Unrouted::NoPlugin)),
+            Some(mount) => {
+                if let Err(event) = mount.offer(event) {
+                    event.reply.send(Err(Unrouted::Busy));
+                }
+            }
+        }
     }
 
     /// Ends a session; false when there was none.
@@ -131,11 +138,16 @@ impl Node {
         let routes = self.routes.load();
         match routes.mount(&timer.topic).filter(|mount| mount.plugin() == timer.plugin) {
             Some(mount) => {
-                let event = self.event(timer.topic, Sender::default(), Happening::Timer(timer.data), Reply::nobody());
+                let (shared, plugin) = (self.shared.clone(), timer.plugin);
+                let routed = Reply::to(move |_| shared.timers.routed(&plugin));
+                let event = self.event(timer.topic, Sender::default(), Happening::Timer(timer.data), routed);
                 mount.lane(&event.topic).offer_reserved(event);
             }
-            None => tracing::warn!(plugin = %timer.plugin, topic = %timer.topic,
-                "a timer is dropped: its topic is not routed by the plugin that set it"),
+            None => {
+                self.shared.timers.routed(&timer.plugin);
+                tracing::warn!(plugin = %timer.plugin, topic = %timer.topic,
+                "a timer is dropped: its topic is not routed by the plugin that set it");
+            }
         }
     }
 
@@ -150,8 +162,9 @@ impl Node {
         self.draining.store(true, Relaxed);
     }
 
-    /// Ends a session's poll because the server is going down.
+    /// Ends a session's poll because the server is going down; it gets what there is for it.
     pub fn end_parked(&self, pid: Pid) {
+        Writer::default().fire(&self.shared.sessions, &self.shared.limits, pid);
         if let Some(parked) = self.shared.sessions.unpark_any(pid) {
             let retry_ms = rand::random_range(0..=self.retry_ms_max.load(Relaxed));
             Writer::default().end(parked, Ending::Draining { retry_ms }, &self.shared.limits);

@@ -20,7 +20,7 @@ use crate::workers::{Inbox, Workers};
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -84,21 +84,22 @@ impl Server {
         let shared = self.node.shared.clone();
         let bound = Duration::from_millis(shared.limits.drain_ms);
         let start = Instant::now();
+        let left = move || bound.saturating_sub(start.elapsed());
         let polls = shared.sessions.parked();
         let spread = Duration::from_millis(polls * 1000 / DRAINED_POLLS_PER_S).min(bound / 2);
         tracing::info!(polls, connections = shared.workers.connections.load(Relaxed), "draining");
         self.node.begin_drain(1000 + spread.as_millis() as u64);
         self.acceptor.stop();
-        self.end_polls(spread).await;
-
+        // The lanes first: what was accepted is delivered before the polls that wait for it are ended.
         let node = self.node.clone();
         let finish = tokio::task::spawn_blocking(move || {
             node.routes.load().mounts().iter().for_each(|mount| mount.finish());
         });
-        if tokio::time::timeout(bound.saturating_sub(start.elapsed()), finish).await.is_err() {
-            tracing::warn!("a plugin did not finish within drain_ms; its events are lost");
+        if tokio::time::timeout(left().saturating_sub(spread) / 2, finish).await.is_err() {
+            tracing::warn!("a plugin did not finish in time (drain_ms); its waiting events are lost");
         }
-        while shared.workers.connections.load(Relaxed) > 0 && start.elapsed() < bound {
+        self.end_polls(spread).await;
+        while shared.workers.connections.load(Relaxed) > 0 && !left().is_zero() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.stop_workers.send_replace(true);
@@ -135,14 +136,11 @@ fn in_use(flag: &str, address: SocketAddr) -> String {
 /// Compiles each plugin that a route names, once, and starts a mount for each of its configs.
 fn mount(config: &Config, shared: &Arc<Shared>) -> anyhow::Result<Routes> {
     let engine = Engine::new(&config.limits)?;
-    let mut rules: BTreeMap<&str, Arc<Rule>> = BTreeMap::new();
+    let rules = compile_all(&engine, config)?;
     let mut mounts: BTreeMap<(&str, &str), Arc<Mount>> = BTreeMap::new();
     let mut rows = Vec::new();
     for route in &config.routes {
         let name = route.plugin.as_str();
-        if !rules.contains_key(name) {
-            rules.insert(name, Arc::new(compile(&engine, name, &config.plugins[name])?));
-        }
         let key = (name, route.config.as_str());
         if !mounts.contains_key(&key) {
             let mounted = Mounted { plugin: name.into(), config: route.config.clone(), rule: rules[name].clone() };
@@ -151,6 +149,22 @@ fn mount(config: &Config, shared: &Arc<Shared>) -> anyhow::Result<Routes> {
         rows.push(Route { topics: route.topics.clone(), mount: mounts[&key].clone() });
     }
     Ok(Routes::new(rows))
+}
+
+/// Side by side: it is nearly all of a start.
+fn compile_all<'a>(engine: &Engine, config: &'a Config) -> anyhow::Result<BTreeMap<&'a str, Arc<Rule>>> {
+    let names: BTreeSet<&str> = config.routes.iter().map(|route| route.plugin.as_str()).collect();
+    std::thread::scope(|scope| {
+        let compiling: Vec<_> = names
+            .into_iter()
+            .map(|name| (name, scope.spawn(move || compile(engine, name, &config.plugins[name]))))
+            .collect();
+        let compiled = compiling.into_iter().map(|(name, thread)| {
+            let rule = thread.join().map_err(|_| anyhow::anyhow!("the compiler panicked on {name:?}"))??;
+            Ok((name, Arc::new(rule)))
+        });
+        compiled.collect()
+    })
 }
 
 fn compile(engine: &Engine, name: &str, source: &Source) -> anyhow::Result<Rule> {

@@ -129,7 +129,10 @@ impl Sessions {
             self.live.fetch_sub(1, Relaxed);
             return Err(Full);
         }
-        let slot = self.unused.lock().take().ok_or(Full)?;
+        let Some(slot) = self.unused.lock().take() else {
+            self.live.fetch_sub(1, Relaxed);
+            return Err(Full);
+        };
         let secret = Secret::random();
         let mut state = self.slot(slot).lock();
         state.generation = state.generation % GENERATION_MAX + 1;
@@ -142,7 +145,7 @@ impl Sessions {
             mailbox: Mailbox::default(),
             parked: None,
             polls: 0,
-            heard_ms: clock::now_ms(),
+            heard_ms: clock::coarse_ms(),
             looked_at: u64::MAX,
         });
         self.schedule(pid, &mut session);
@@ -155,7 +158,7 @@ impl Sessions {
         self.with(token.pid, |session| {
             let known = session.secret.matches(&token.secret);
             if known {
-                session.heard_ms = clock::now_ms();
+                session.heard_ms = clock::coarse_ms();
             }
             known.then_some(token.pid)
         })?
@@ -205,7 +208,7 @@ impl Sessions {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
             render(&parked.owed, session.mailbox.after(parked.after, &self.limits));
-            self.unparked(session, clock::now_ms());
+            self.unparked(session, clock::coarse_ms());
             Some(parked)
         })?
     }
@@ -224,10 +227,10 @@ impl Sessions {
             }
             let superseded = session.parked.take();
             if superseded.is_some() {
-                self.unparked(session, clock::now_ms());
+                self.unparked(session, clock::coarse_ms());
             }
             let after = call.cursor.unwrap_or(0).max(session.mailbox.acknowledged());
-            session.heard_ms = clock::now_ms();
+            session.heard_ms = clock::coarse_ms();
             if call.wait_ms == 0 || session.mailbox.has_after(after) {
                 render(&call.owed, session.mailbox.after(after, &self.limits));
                 return Began { superseded, state: Beginning::Answered };
@@ -236,7 +239,8 @@ impl Sessions {
             session.parked = Some(Parked {
                 serial: session.polls,
                 after,
-                deadline_ms: session.heard_ms + call.wait_ms,
+                // Not early, though the coarse clock may be behind.
+                deadline_ms: session.heard_ms + call.wait_ms + clock::COARSE_MS_MAX,
                 owed: call.owed.clone(),
                 answer_to: answer_to(),
                 volley: 0,
@@ -251,7 +255,7 @@ impl Sessions {
     pub fn unpark(&self, pid: Pid, serial: u32) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| parked.serial == serial)?;
-            self.unparked(session, clock::now_ms());
+            self.unparked(session, clock::coarse_ms());
             Some(parked)
         })?
     }
@@ -260,7 +264,7 @@ impl Sessions {
     pub fn unpark_any(&self, pid: Pid) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take()?;
-            self.unparked(session, clock::now_ms());
+            self.unparked(session, clock::coarse_ms());
             Some(parked)
         })?
     }
@@ -276,7 +280,7 @@ impl Sessions {
 
     fn look_at(&self, pid: Pid, tick: u64, now_ms: u64) -> Option<Due> {
         let mut state = self.slot_of(pid)?.lock();
-        let session = state.session_of(pid).filter(|session| session.looked_at == tick)?;
+        let session = state.session_of(pid).filter(|session| session.looked_at <= tick)?;
         if session.parked.is_none() && session.deadline_ms(self.limits.linger_ms) <= now_ms {
             // Ended under the same lock: a request that comes now either was in time or finds the session gone.
             let session = state.session.take()?;

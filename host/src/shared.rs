@@ -4,6 +4,7 @@ use crate::event::EventIds;
 use crate::groups::Groups;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::sessions::Sessions;
 use crate::subscriptions::Subscriptions;
 use crate::tables::Tables;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub tables: Tables,
     /// What plugins wait for.
     pub timers: Timers,
+    /// Bytes of request bodies that are being received.
+    pub bodies: Places,
     /// Numbers for events.
     pub event_ids: EventIds,
     /// The threads that serve connections.
@@ -43,6 +46,7 @@ impl Shared {
             groups: Groups::new(limits.clone(), sessions.clone()),
             tables: Tables::new(limits.clone()),
             timers: Timers::new(limits.clone()),
+            bodies: Places::default(),
             event_ids: EventIds::default(),
             metrics: Metrics::default(),
             sessions,

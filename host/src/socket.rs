@@ -5,7 +5,7 @@
 //! that write comes back: to the socket, never to the session. The socket's task reads no further request until the
 //! write is reported, and finishes a write that would block.
 
-use crate::clock;
+use crate::limits::Limits;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
 use socket2::SockRef;
@@ -14,8 +14,8 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind::WouldBlock, Read as _};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -34,11 +34,24 @@ pub struct Socket {
     worker: usize,
     /// Coarse second at which the sweep shuts the socket down; zero while its time is not bounded (a parked poll).
     expires_s: AtomicU32,
-    /// Between two requests: the next byte begins a head.
-    idle: AtomicBool,
+    phase: AtomicU8,
     /// The last write of hyper did not go through: something is still unflushed.
     blocked: AtomicBool,
     answer: Mutex<Answer>,
+}
+
+/// Where a connection is between two requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// The next byte begins a head.
+    Idle,
+    /// A head is coming in; what hyper writes now is its own complaint about it.
+    Head,
+    /// The request is being served, or a poll is parked.
+    Serving,
+    /// The response is on its way out.
+    Responding,
 }
 
 /// The answer that a parked poll is owed, and the task that may have to wait for it.
@@ -93,7 +106,7 @@ impl Socket {
             stream,
             worker,
             expires_s: AtomicU32::new(0),
-            idle: AtomicBool::new(true),
+            phase: AtomicU8::new(Phase::Idle as u8),
             blocked: AtomicBool::new(false),
             answer: Mutex::new(answer),
         }
@@ -106,20 +119,31 @@ impl Socket {
 
     /// No request is under way; the sweep shuts the socket down at this coarse second.
     pub fn idle_until(&self, second: u32) {
-        self.idle.store(true, Relaxed);
-        self.expires_s.store(second, Relaxed);
+        self.enter(Phase::Idle, second);
     }
 
-    /// A request is under way, which shall be over by this coarse second.
-    pub fn busy_until(&self, second: u32) {
-        self.idle.store(false, Relaxed);
-        self.expires_s.store(second, Relaxed);
+    /// A request is being served, which shall be over by this coarse second.
+    pub fn serving_until(&self, second: u32) {
+        self.enter(Phase::Serving, second);
     }
 
     /// A poll is parked: the socket may stay open for as long as it likes.
     pub fn never_expire(&self) {
-        self.idle.store(false, Relaxed);
-        self.expires_s.store(0, Relaxed);
+        self.enter(Phase::Serving, 0);
+    }
+
+    /// A response is on its way, which shall be out by this coarse second.
+    pub fn responding_until(&self, second: u32) {
+        self.enter(Phase::Responding, second);
+    }
+
+    fn enter(&self, phase: Phase, expires_s: u32) {
+        self.phase.store(phase as u8, Relaxed);
+        self.expires_s.store(expires_s, Relaxed);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Relaxed) == phase as u8
     }
 
     /// Whether its time is up.
@@ -130,7 +154,13 @@ impl Socket {
 
     /// Whether it waits for a request.
     pub fn is_idle(&self) -> bool {
-        self.idle.load(Relaxed)
+        self.is(Phase::Idle)
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub fn shut_write(&self) {
+        // It fails only where the peer was faster.
+        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 
     /// Ends the connection from outside: its task reads the end of the stream.
@@ -147,6 +177,28 @@ impl Socket {
     /// Until there is something to read.
     pub async fn readable(&self) -> io::Result<()> {
         self.stream.readable().await
+    }
+
+    /// Takes what has come and shows it; nothing shown is the end of the stream, none a false alarm.
+    pub fn receive<R>(&self, see: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
+        RECEIVED.with_borrow_mut(|received| match self.recv(&mut received[..]) {
+            Ok(n) => Ok(Some(see(&received[..n]))),
+            Err(error) if error.kind() == WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// One recv. A short one means that the socket is drained, so the readiness is cleared without a further syscall.
+    fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
+        let mut got = None;
+        let tried = self.stream.try_io(Interest::READABLE, || {
+            let n = (&*SockRef::from(&self.stream)).read(space)?;
+            got = Some(n);
+            // Returning WouldBlock from inside this very closure clears the readiness seen before the recv. Clearing it
+            // later could erase the edge of bytes that came in between, and the connection would sleep for ever.
+            if n > 0 && n < space.len() { Err(WouldBlock.into()) } else { Ok(()) }
+        });
+        got.map_or_else(|| tried.map(|()| 0), Ok)
     }
 
     /// Looks without taking anything.
@@ -174,15 +226,19 @@ impl Socket {
     }
 
     /// Writes the whole answer of a poll that the caller removed from its session, and reports. Never blocks; what the
-    /// socket does not take now its task finishes. `next_by` is the second by which the peer shall have gone
-    /// on.
-    pub fn answer(&self, bytes: &[u8], next_by: u32) {
+    /// socket does not take now its task finishes.
+    pub fn answer(&self, bytes: &[u8], limits: &Limits) {
         let state = match self.write_now(bytes) {
-            Ok(rest) if rest.is_empty() => State::Written,
-            Ok(rest) => State::Unfinished(rest),
+            Ok(rest) if rest.is_empty() => {
+                self.idle_until(Limits::second_in(limits.idle_ms));
+                State::Written
+            }
+            Ok(rest) => {
+                self.responding_until(Limits::second_in(limits.write_ms));
+                State::Unfinished(rest)
+            }
             Err(_) => State::Broken,
         };
-        self.idle_until(next_by);
         let mut answer = self.answer.lock();
         let all_is_well = state == State::Written;
         answer.state = state;
@@ -225,11 +281,15 @@ impl Socket {
         }
     }
 
-    /// Writes all of it, as long as that takes.
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes all of it, as long as that takes; `goes_on` is called whenever some of it has left.
+    pub async fn write_all(&self, mut bytes: &[u8], goes_on: impl Fn()) -> io::Result<()> {
+        goes_on();
         while !bytes.is_empty() {
             match self.stream.try_write(bytes) {
-                Ok(n) => bytes = &bytes[n..],
+                Ok(n) => {
+                    bytes = &bytes[n..];
+                    goes_on();
+                }
                 Err(error) if error.kind() == WouldBlock => self.stream.writable().await?,
                 Err(error) => return Err(error),
             }
@@ -258,18 +318,30 @@ impl Answer {
     }
 }
 
-/// The socket as hyper sees it, after what an earlier hyper connection had read too much.
+/// The socket as hyper sees it, after what was received before.
 #[derive(Debug)]
 pub struct HyperIo {
     socket: Arc<Socket>,
     leftover: bytes::Bytes,
-    head_s: u32,
+    limits: Arc<Limits>,
 }
 
 impl HyperIo {
-    /// `leftover` is read first; `head_s` is how long a head may take from its first byte.
-    pub fn new(socket: Arc<Socket>, leftover: bytes::Bytes, head_s: u32) -> Self {
-        Self { socket, leftover, head_s }
+    /// `leftover` is read first.
+    pub fn new(socket: Arc<Socket>, leftover: bytes::Bytes, limits: Arc<Limits>) -> Self {
+        Self { socket, leftover, limits }
+    }
+
+    /// A head has begun: from here on it has only so much time.
+    fn begin_head(&self) {
+        if self.socket.is(Phase::Idle) || self.socket.is(Phase::Responding) {
+            self.socket.enter(Phase::Head, Limits::second_in(self.limits.head_ms));
+        }
+    }
+
+    /// What hyper has not read of the leftover.
+    pub fn into_leftover(self) -> bytes::Bytes {
+        self.leftover
     }
 }
 
@@ -282,33 +354,27 @@ impl Read for HyperIo {
         if !self.leftover.is_empty() {
             let n = self.leftover.len().min(to.remaining());
             to.put_slice(&self.leftover.split_to(n));
+            self.begin_head();
             return Poll::Ready(Ok(()));
         }
-        let stream = &self.socket.stream;
+        let socket = &self.socket;
         RECEIVED.with_borrow_mut(|received| {
             let space = &mut received[..to.remaining().min(RECV_BYTES)];
             loop {
-                ready!(stream.poll_read_ready(context))?;
-                // A short read means that the socket is drained. Returning WouldBlock from inside this very closure
-                // clears the readiness seen before the recv; clearing it later could erase the edge of bytes that
-                // came in between, and the connection would sleep for ever.
-                let mut got = None;
-                let tried = stream.try_io(Interest::READABLE, || {
-                    let n = (&*SockRef::from(stream)).read(space)?;
-                    got = Some(n);
-                    if n > 0 && n < space.len() { Err(WouldBlock.into()) } else { Ok(()) }
-                });
-                match (got, tried) {
-                    (Some(n), _) => {
+                if socket.stream.poll_read_ready(context)?.is_pending() {
+                    if socket.is(Phase::Responding) && !socket.is_blocked() {
+                        socket.idle_until(Limits::second_in(self.limits.idle_ms));
+                    }
+                    return Poll::Pending;
+                }
+                match socket.recv(space) {
+                    Ok(n) => {
                         to.put_slice(&space[..n]);
-                        if self.socket.idle.swap(false, Relaxed) {
-                            self.socket.busy_until(clock::now_s() + self.head_s);
-                        }
+                        self.begin_head();
                         return Poll::Ready(Ok(()));
                     }
-                    (None, Err(error)) if error.kind() == WouldBlock => {}
-                    (None, Err(error)) => return Poll::Ready(Err(error)),
-                    (None, Ok(())) => unreachable!("the recv either failed or told how much it read"),
+                    Err(error) if error.kind() == WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
             }
         })
@@ -317,6 +383,10 @@ impl Read for HyperIo {
 
 impl Write for HyperIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.socket.is(Phase::Head) && !self.socket.is_blocked() {
+            // hyper's own bare complaint about a head: the connection says it in our words once hyper has ended.
+            return Poll::Ready(Ok(bytes.len()));
+        }
         loop {
             if self.socket.stream.poll_write_ready(context)?.is_pending() {
                 self.socket.blocked.store(true, Relaxed);
@@ -337,7 +407,7 @@ impl Write for HyperIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let _ = SockRef::from(&self.socket.stream).shutdown(std::net::Shutdown::Write);
+        self.socket.shut_write();
         Poll::Ready(Ok(()))
     }
 }

@@ -76,7 +76,14 @@ impl Timers {
         if waiting.due.get(&(at_ms, id)).is_none_or(|timer| timer.plugin != *plugin) {
             return false;
         }
-        waiting.take((at_ms, id)).is_some()
+        waiting.take((at_ms, id));
+        waiting.give_back(plugin);
+        true
+    }
+
+    /// A timer's event has been routed: only then its place is free, so that a lane's queue is bounded too.
+    pub fn routed(&self, plugin: &Arc<str>) {
+        self.waiting.lock().give_back(plugin);
     }
 
     /// The next one, when its time has come. To be awaited by one task only.
@@ -112,10 +119,13 @@ impl Waiting {
     fn take(&mut self, key: (u64, u64)) -> Option<Timer> {
         let timer = self.due.remove(&key)?;
         self.when.remove(&key.1);
-        if let Some(count) = self.of_plugin.get_mut(&timer.plugin) {
+        Some(timer)
+    }
+
+    fn give_back(&mut self, plugin: &Arc<str>) {
+        if let Some(count) = self.of_plugin.get_mut(plugin) {
             *count -= 1;
         }
-        Some(timer)
     }
 }
 
@@ -143,5 +153,10 @@ mod tests {
         assert_eq!(timers.next().await.data, Payload::Text("3".into()));
         assert!(clock::now_ms() >= start.saturating_sub(1) + TIMER_MS_MIN);
         assert_eq!(timers.count(), 0);
+        let ann = "ann".into();
+        timers.set(0, timer("ann", 5)).unwrap();
+        assert!(timers.set(0, timer("ann", 6)).is_err(), "the two that fired are not routed yet");
+        timers.routed(&ann);
+        assert!(timers.set(0, timer("ann", 6)).is_ok());
     }
 }

@@ -4,7 +4,6 @@
 //! chunks, so that a broadcast stalls neither its lane nor anybody else. Whoever writes takes the poll out of its
 //! session at that moment, so a response carries all that has come in until then.
 
-use crate::clock;
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::pid::Pid;
@@ -42,7 +41,7 @@ impl Writer {
     fn hand_over(&mut self, answer_to: AnswerTo, limits: &Limits) {
         match answer_to {
             AnswerTo::Bare(socket) => {
-                socket.answer(self.answer.whole(), clock::now_s() + (limits.idle_ms / 1000) as u32);
+                socket.answer(self.answer.whole(), limits);
             }
             AnswerTo::Held(request) => {
                 // It fails only when the client has gone; the messages stay in the mailbox.

@@ -43,18 +43,22 @@ async fn adopt(
     connections: Connections,
 ) {
     while let Some(stream) = fresh.recv().await {
-        let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
-            node.shared.workers.connections.fetch_sub(1, Relaxed);
-            continue;
-        };
+        let counted = Counted(node.clone());
+        let adopted = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        let Ok(stream) = adopted else { continue };
         let socket = Arc::new(Socket::new(stream, worker));
         connections.borrow_mut().push(Arc::downgrade(&socket));
-        let node = node.clone();
         // A task of the runtime itself, not of the local set: that costs less memory and no second queue.
-        tokio::spawn(async move {
-            connection::serve(&socket, &node).await;
-            node.shared.workers.connections.fetch_sub(1, Relaxed);
-        });
+        tokio::spawn(async move { connection::serve(&socket, &counted.0).await });
+    }
+}
+
+/// An open connection; whatever ends it, it is not counted any more.
+struct Counted(Arc<Node>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.shared.workers.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -73,7 +77,7 @@ async fn answer(node: Arc<Node>, mut volleys: UnboundedReceiver<Vec<crate::pid::
 async fn sweep(node: Arc<Node>, connections: Connections) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let (now_s, draining) = (clock::now_s(), node.is_draining());
+        let (now_s, draining) = (clock::coarse_s(), node.is_draining());
         connections.borrow_mut().retain(|socket| {
             let Some(socket) = socket.upgrade() else { return false };
             if socket.expired(now_s) || (draining && socket.is_idle()) {

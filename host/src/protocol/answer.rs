@@ -99,11 +99,20 @@ impl Answer {
 
     /// An error.
     pub fn problem(&mut self, owed: &Owed, problem: &Problem) {
+        self.problem_and(owed, problem, "");
+    }
+
+    /// An error after which the connection ends.
+    pub fn last_problem(&mut self, problem: &Problem) {
+        self.problem_and(&Owed::default(), problem, "connection: close\r\n");
+    }
+
+    fn problem_and(&mut self, owed: &Owed, problem: &Problem, connection: &str) {
         self.start_body(owed);
         self.bytes.extend_from_slice(&problem.body());
         let status = problem.status();
         let reason = status.canonical_reason().unwrap_or("Error");
-        self.finish(owed, status.as_u16(), reason, "application/problem+json", "");
+        self.finish(owed, status.as_u16(), reason, "application/problem+json", connection);
     }
 
     fn start_body(&mut self, owed: &Owed) {
@@ -176,7 +185,7 @@ thread_local! {
 
 impl Date {
     fn now(&mut self) -> &str {
-        let second = clock::unix_ms() / 1000;
+        let second = clock::coarse_unix_s();
         if second != self.second {
             self.second = second;
             self.text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(second));

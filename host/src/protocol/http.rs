@@ -1,6 +1,7 @@
 //! What all calls share: responses, bodies within bounds, headers and query parameters that may come once.
 
 use crate::protocol::problem::Problem;
+use crate::shared::Shared;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
@@ -37,8 +38,9 @@ pub fn no_content() -> Reply {
     response
 }
 
-/// The whole body, if it is within the bound. `limit` names the bound.
-pub async fn read_body<B>(body: B, bytes_max: u64, limit: &str) -> Result<Bytes, Problem>
+/// The whole body, if it is within the bound, which `limit` names, and if all bodies that are being received at this
+/// moment are within theirs.
+pub async fn read_body<B>(shared: &Shared, body: B, bytes_max: u64, limit: &str) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -47,6 +49,10 @@ where
     if body.size_hint().lower() > bytes_max {
         return Err(too_large());
     }
+    let bytes = body.size_hint().upper().unwrap_or(bytes_max).min(bytes_max);
+    let _place = shared.bodies.reserve(bytes, shared.limits.bodies_bytes_max).ok_or_else(|| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is receiving as much as it may (bodies_bytes_max)")
+    })?;
     match Limited::new(body, bytes_max as usize).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),

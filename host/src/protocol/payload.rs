@@ -6,6 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
+/// The deepest nesting that is passed on: what serde_json and others read without being told to.
+const DEPTH_MAX: usize = 127;
+
 /// The payload of a request, by its content type.
 pub fn from_body(content_type: Option<&str>, body: Bytes) -> Result<Payload, String> {
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -23,11 +26,33 @@ pub fn from_body(content_type: Option<&str>, body: Bytes) -> Result<Payload, Str
 pub fn json(body: Bytes) -> Result<Payload, String> {
     let text = std::str::from_utf8(&body).map_err(|error| format!("the JSON is not UTF-8: {error}"))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("the body is not JSON: {error}"))?;
+    if depth(&body) > DEPTH_MAX {
+        return Err(format!("the JSON is nested deeper than {DEPTH_MAX}, which many clients cannot read"));
+    }
     if memchr::memchr2(b'\n', b'\r', &body).is_none() {
         return Ok(Payload::Json(body));
     }
     let one_line: Vec<u8> = body.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
     Ok(Payload::Json(one_line.into()))
+}
+
+/// How deep valid JSON is nested.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Any UTF-8.
@@ -81,7 +106,11 @@ mod tests {
         for bad in [&b""[..], b"{", b"1 2", b"{\"a\":\"\n\"}", b"\"\xff\"", b"nul"] {
             assert!(json(bad.into()).is_err(), "{bad:?}");
         }
-        assert!(json("[".repeat(100_000).into()).is_err(), "a nesting that would overflow a stack");
+        let nested = |depth: usize| format!("{}\"[[[\\\"[\"{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(json(nested(DEPTH_MAX).into()).is_ok());
+        for depth in [DEPTH_MAX + 1, 100_000] {
+            assert!(json(nested(depth).into()).is_err(), "a nesting that overflows a client's stack");
+        }
         assert!(text(b"\xff"[..].into()).is_err());
     }
 

@@ -1,5 +1,6 @@
 //! The engine that all rules share, and a rule: a checked and compiled component.
 
+use crate::clock;
 use crate::limits::Limits;
 use crate::router::contract::{Plugin, PluginPre};
 use crate::router::host::HostState;
@@ -9,7 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// A guest's time is measured in these.
-pub(super) const EPOCH_MS: u64 = 10;
+pub(super) const EPOCH_MS: u64 = clock::COARSE_MS_MAX;
 /// What a rule may import and export, less the version.
 const CONTRACT: &str = "volley:router/";
 const CONTRACT_VERSION: &str = "0.1";
@@ -55,9 +56,11 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config).map_err(broken)?;
         let mut linker = Linker::new(&engine);
         Plugin::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(broken)?;
-        let clock = engine.weak();
+        clock::tick();
+        let counted = engine.weak();
         std::thread::Builder::new().name("epoch".into()).spawn(move || {
-            while let Some(engine) = clock.upgrade() {
+            while let Some(engine) = counted.upgrade() {
+                clock::tick();
                 engine.increment_epoch();
                 drop(engine);
                 std::thread::sleep(Duration::from_millis(EPOCH_MS));

@@ -30,6 +30,7 @@ impl Fault {
         let words = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => format!("stopped after {ms_max} ms ({limit})"),
             Some(Trap::UnreachableCodeReached) => match said {
+                Some(said) if said.starts_with("panicked") => said,
                 Some(said) => format!("panicked: {said}"),
                 None => "panicked (trap: unreachable)".into(),
             },

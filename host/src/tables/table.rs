@@ -2,8 +2,9 @@
 
 use crate::clock;
 use crate::denied::{Allowed, Denied, badarg};
+use crate::limits::Limits;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -85,6 +86,7 @@ pub struct Table {
     owner: Arc<str>,
     kind: Kind,
     call_max: u64,
+    answer_bytes_max: u64,
     state: Mutex<State>,
 }
 
@@ -106,11 +108,11 @@ struct Stored {
 }
 
 /// What keys had before a call touched them.
-type Undo = Vec<(Vec<u8>, Vec<Stored>)>;
+type Undo = HashMap<Vec<u8>, Vec<Stored>>;
 
 impl Table {
     /// Empty.
-    pub(super) fn new(owner: Arc<str>, options: Options, call_max: u64) -> Self {
+    pub(super) fn new(owner: Arc<str>, options: Options, limits: &Limits) -> Self {
         let state = State {
             objects: BTreeMap::new(),
             count: 0,
@@ -120,7 +122,8 @@ impl Table {
             ttl_ms: options.ttl_ms,
             expiring: VecDeque::new(),
         };
-        Self { owner, kind: options.kind, call_max, state: Mutex::new(state) }
+        let (call_max, answer_bytes_max) = (limits.table_call_max, limits.table_answer_bytes_max);
+        Self { owner, kind: options.kind, call_max, answer_bytes_max, state: Mutex::new(state) }
     }
 
     /// The plugin that may write it.
@@ -171,14 +174,21 @@ impl Table {
         self.check_call(keys.len())?;
         let mut state = self.state.lock();
         state.expire(clock::now_ms());
-        Ok(keys.iter().map(|key| state.values(key)).collect())
+        let mut bytes_left = self.answer_bytes_max;
+        let mut look_up = |key: &Vec<u8>| {
+            let values = state.objects.get(key).map_or(&[][..], Vec::as_slice);
+            let bytes: u64 = values.iter().map(|stored| stored.value.len() as u64).sum();
+            bytes_left = bytes_left.checked_sub(bytes).ok_or(Denied::Limit("table_answer_bytes_max"))?;
+            Ok(values.iter().map(|stored| stored.value.clone()).collect())
+        };
+        keys.iter().map(&mut look_up).collect()
     }
 
     /// Looks up and deletes.
     pub fn take(&self, by: &Arc<str>, key: &[u8]) -> Allowed<Vec<Vec<u8>>> {
         self.write(by, |state, undo| {
             let values = state.values(key);
-            state.replace(key, Vec::new(), undo);
+            state.change(key.to_vec(), undo, Vec::clear);
             Ok(values)
         })
     }
@@ -188,7 +198,7 @@ impl Table {
         self.check_call(keys.len())?;
         self.write(by, |state, undo| {
             let before = state.count;
-            keys.iter().for_each(|key| state.replace(key, Vec::new(), undo));
+            keys.iter().for_each(|key| state.change(key.clone(), undo, Vec::clear));
             Ok(before - state.count)
         })
     }
@@ -199,9 +209,8 @@ impl Table {
         self.write(by, |state, undo| {
             let before = state.count;
             for object in objects {
-                let mut left = state.objects.get(&object.key).cloned().unwrap_or_default();
-                left.retain(|stored| stored.value != object.value);
-                state.replace(&object.key, left, undo);
+                let gone = |values: &mut Vec<Stored>| values.retain(|stored| stored.value != object.value);
+                state.change(object.key.clone(), undo, gone);
             }
             Ok(before - state.count)
         })
@@ -238,17 +247,21 @@ impl Table {
         };
         let mut state = self.state.lock();
         state.expire(clock::now_ms());
-        let mut objects = Vec::new();
-        let mut last_key = None;
+        let (mut objects, mut bytes) = (Vec::new(), 0);
+        let mut last_key: Option<&Vec<u8>> = None;
         for (key, values) in state.objects.range::<[u8], _>((from, Bound::Unbounded)) {
             if !key.starts_with(prefix) {
                 break;
             }
-            if objects.len() >= limit {
-                return Ok(Page { objects, continuation: last_key });
+            if objects.len() >= limit || bytes > self.answer_bytes_max {
+                return Ok(Page { objects, continuation: last_key.cloned() });
+            }
+            bytes += weigh(key, values);
+            if values.len() > 1 && bytes > 2 * self.answer_bytes_max {
+                return Err(Denied::Limit("table_answer_bytes_max"));
             }
             objects.extend(values.iter().map(|stored| Object::new(key.as_slice(), stored.value.as_slice())));
-            last_key = Some(key.clone());
+            last_key = Some(key);
         }
         Ok(Page { objects, continuation: None })
     }
@@ -285,8 +298,8 @@ impl Table {
             }
         });
         if result.is_err() {
-            for (key, values) in undo.into_iter().rev() {
-                state.set(key, values);
+            for (key, before) in undo {
+                state.change(key, &mut Undo::new(), |values| *values = before);
             }
         }
         result
@@ -299,17 +312,17 @@ impl State {
     }
 
     fn put(&mut self, kind: Kind, object: Object, undo: &mut Undo) {
-        let expires_ms = self.ttl_ms.map_or(u64::MAX, |ttl_ms| clock::now_ms() + ttl_ms);
-        let mut values = match kind {
-            Kind::Bag => self.objects.get(&object.key).cloned().unwrap_or_default(),
-            Kind::Set | Kind::OrderedSet => Vec::new(),
-        };
-        values.retain(|stored| stored.value != object.value);
-        values.push(Stored { value: object.value, expires_ms });
+        let expires_ms = self.ttl_ms.map_or(u64::MAX, |ttl_ms| clock::now_ms().saturating_add(ttl_ms));
         if expires_ms != u64::MAX {
             self.expiring.push_back((expires_ms, object.key.clone()));
         }
-        self.replace(&object.key, values, undo);
+        self.change(object.key, undo, |values| {
+            match kind {
+                Kind::Bag => values.retain(|stored| stored.value != object.value),
+                Kind::Set | Kind::OrderedSet => values.clear(),
+            }
+            values.push(Stored { value: object.value, expires_ms });
+        });
     }
 
     fn count_up(&mut self, op: &CounterOp, undo: &mut Undo) -> Allowed<i64> {
@@ -329,31 +342,26 @@ impl State {
         Ok(next)
     }
 
-    fn replace(&mut self, key: &[u8], values: Vec<Stored>, undo: &mut Undo) {
-        let before = self.set(key.to_vec(), values);
-        undo.push((key.to_vec(), before));
-    }
-
-    /// Gives a key these values, and returns those it had.
-    fn set(&mut self, key: Vec<u8>, values: Vec<Stored>) -> Vec<Stored> {
-        let key_bytes = key.len();
-        let weigh =
-            |values: &[Stored]| values.iter().map(|stored| (key_bytes + stored.value.len()) as u64).sum::<u64>();
-        self.count += values.len() as u64;
-        self.bytes += weigh(&values);
-        let before = if values.is_empty() { self.objects.remove(&key) } else { self.objects.insert(key, values) };
-        let before = before.unwrap_or_default();
-        self.count -= before.len() as u64;
-        self.bytes -= weigh(&before);
-        before
+    /// Changes the values of a key in place. What it had is kept for the undo, once a call.
+    fn change(&mut self, key: Vec<u8>, undo: &mut Undo, change: impl FnOnce(&mut Vec<Stored>)) {
+        let values = self.objects.entry(key.clone()).or_default();
+        if !undo.contains_key(&key) {
+            undo.insert(key.clone(), values.clone());
+        }
+        let (count, bytes) = (values.len() as u64, weigh(&key, values));
+        change(values);
+        self.count = self.count + values.len() as u64 - count;
+        self.bytes = self.bytes + weigh(&key, values) - bytes;
+        if values.is_empty() {
+            self.objects.remove(&key);
+        }
     }
 
     fn expire(&mut self, now_ms: u64) {
         while self.expiring.front().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
             let Some((_, key)) = self.expiring.pop_front() else { return };
-            if let Some(values) = self.objects.get(&key) {
-                let left = values.iter().filter(|stored| stored.expires_ms > now_ms).cloned().collect();
-                self.set(key, left);
+            if self.objects.contains_key(&key) {
+                self.change(key, &mut Undo::new(), |values| values.retain(|stored| stored.expires_ms > now_ms));
             }
         }
         if self.expiring.len() > 2 * self.count as usize + STALE_MAX {
@@ -367,6 +375,11 @@ impl State {
             self.expiring = expiring.into();
         }
     }
+}
+
+/// What the objects of a key weigh.
+fn weigh(key: &[u8], values: &[Stored]) -> u64 {
+    values.iter().map(|stored| (key.len() + stored.value.len()) as u64).sum()
 }
 
 #[cfg(test)]

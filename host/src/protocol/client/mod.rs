@@ -5,19 +5,19 @@ mod publish;
 mod sessions;
 mod subscriptions;
 
-pub use poll::{Held, cursor_too_high};
+pub use poll::{Held, cursor_too_high, plain_poll};
 
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::cors;
-use crate::protocol::http::{self, Answered, Reply};
+use crate::protocol::http::{Answered, Reply, percent_decoded};
 use crate::protocol::problem::Problem;
 use crate::sessions::PollCall;
 use crate::token::Token;
 use crate::topic::Topic;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{HeaderMap, Method, Request};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use std::sync::Arc;
 
 /// What the connection is to do about a request.
@@ -34,6 +34,9 @@ pub enum Reaction {
 pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool) -> Reaction {
     let allowed = node.cors.allowed(request.headers());
     let answered = match (request.method(), request.uri().path()) {
+        _ if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) => {
+            Err(Problem::bad_request("an HTTP/1.1 request has the header Host"))
+        }
         (&Method::GET, "/v1/poll") => match poll::begin(node, &request, blocked) {
             Ok(reaction) => return reaction,
             Err(problem) => Err(problem),
@@ -44,7 +47,8 @@ pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool)
     if let Some(allowed) = allowed {
         cors::add(&mut reply, &allowed);
     }
-    if node.is_draining() {
+    // The rest of a body that is too large is not waited for.
+    if node.is_draining() || reply.status() == StatusCode::PAYLOAD_TOO_LARGE {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Reaction::Respond(reply)
@@ -70,6 +74,18 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
     }
 }
 
+/// What was wrong with a head that hyper could not parse; none when the connection just broke.
+pub fn bad_head(error: &hyper::Error) -> Option<Problem> {
+    if error.is_parse_too_large() {
+        let detail = "the request's line and headers are too long (request_head_bytes_max)";
+        Some(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
+    } else if error.is_parse() {
+        Some(Problem::bad_request(format!("this is not HTTP/1.1: {error}")))
+    } else {
+        None
+    }
+}
+
 /// Whose request it is; that restarts the linger time.
 fn session(node: &Node, headers: &HeaderMap) -> Result<Pid, Problem> {
     optional_session(node, headers)?.ok_or_else(Problem::no_token)
@@ -77,11 +93,26 @@ fn session(node: &Node, headers: &HeaderMap) -> Result<Pid, Problem> {
 
 /// The same for calls that need no session. A token that names none is an error all the same.
 fn optional_session(node: &Node, headers: &HeaderMap) -> Result<Option<Pid>, Problem> {
-    let Some(text) = http::header(headers, "volley-session")? else { return Ok(None) };
-    let token = Token::parse(text).ok_or_else(Problem::gone)?;
-    node.shared.sessions.authenticate(&token).map(Some).ok_or_else(Problem::gone)
+    let mut tokens = headers.get_all("volley-session").iter();
+    let Some(token) = tokens.next() else { return Ok(None) };
+    if tokens.next().is_some() {
+        return Err(Problem::bad_request("the header Volley-Session is there more than once"));
+    }
+    // Whatever is no text of ours is no token either.
+    session_of(node, token.to_str().ok().or(Some(""))).map(Some)
+}
+
+fn session_of(node: &Node, token: Option<&str>) -> Result<Pid, Problem> {
+    let token = Token::parse(token.ok_or_else(Problem::no_token)?).ok_or_else(Problem::gone)?;
+    node.shared.sessions.authenticate(&token).ok_or_else(Problem::gone)
 }
 
 fn topic(text: &str) -> Result<Topic, Problem> {
+    let decoded = percent_decoded(text).and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = decoded.ok_or_else(|| Problem::bad_request("the topic has a broken percent-encoding"))?;
+    valid_topic(&decoded)
+}
+
+fn valid_topic(text: &str) -> Result<Topic, Problem> {
     text.parse().map_err(|error: crate::topic::NotATopic| Problem::bad_request(error.to_string()))
 }

@@ -12,27 +12,78 @@ use crate::sessions::{Beginning, PollCall};
 use crate::volley::Writer;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, UPGRADE};
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::{Request, StatusCode, Version};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Reads the request and decides where the poll waits.
+/// With one of these headers a request is hyper's; all others but the four that are read do not matter to a poll.
+const NOT_PLAIN: [&str; 7] =
+    ["connection", "content-length", "transfer-encoding", "upgrade", "expect", "trailer", "http2-settings"];
+/// More headers than that go to hyper.
+const PLAIN_HEADERS_MAX: usize = 32;
+
+/// The poll that these bytes are, if they are one whole, plain request and nothing else. hyper gets everything that is
+/// unusual in any way, so there is one place that says what is wrong with a request.
+pub fn plain_poll(node: &Node, bytes: &[u8]) -> Option<PollCall> {
+    if !bytes.starts_with(b"GET /v1/poll") || node.is_draining() {
+        return None;
+    }
+    let mut headers = [httparse::EMPTY_HEADER; PLAIN_HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let whole = request.parse(bytes).ok()? == httparse::Status::Complete(bytes.len());
+    let (path, query) = match request.path?.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (request.path?, None),
+    };
+    if !whole || request.version != Some(1) || path != "/v1/poll" || query.is_some_and(|query| query.contains('#')) {
+        return None;
+    }
+    let (mut session, mut cursor, mut origin, mut host) = (None, None, None, None);
+    for header in request.headers.iter() {
+        let known = match header.name {
+            name if name.eq_ignore_ascii_case("volley-session") => &mut session,
+            name if name.eq_ignore_ascii_case("volley-cursor") => &mut cursor,
+            name if name.eq_ignore_ascii_case("origin") => &mut origin,
+            name if name.eq_ignore_ascii_case("host") => &mut host,
+            name if name.eq_ignore_ascii_case("connection") && header.value.eq_ignore_ascii_case(b"keep-alive") => {
+                continue;
+            }
+            name if NOT_PLAIN.iter().any(|other| name.eq_ignore_ascii_case(other)) => return None,
+            _ => continue,
+        };
+        if known.replace(std::str::from_utf8(header.value).ok()?).is_some() {
+            return None;
+        }
+    }
+    let cors = origin.and_then(|origin| node.cors.allows(origin));
+    host?;
+    let pid = client::session_of(node, session).ok()?;
+    parse(node, pid, query, cursor, cors).ok()
+}
+
+/// Reads a request that hyper has parsed, and decides where the poll waits.
 pub(super) fn begin(node: &Arc<Node>, request: &Request<Incoming>, blocked: bool) -> Result<Reaction, Problem> {
-    let call = parse(node, request)?;
+    let headers = request.headers();
+    let pid = client::session(node, headers)?;
+    let cursor = http::header(headers, "volley-cursor")?;
+    let call = parse(node, pid, request.uri().query(), cursor, node.cors.allowed(headers))?;
     if can_leave_hyper(request) && !blocked {
         return Ok(Reaction::Park(call));
     }
     hold(node, call)
 }
 
-fn parse(node: &Node, request: &Request<Incoming>) -> Result<PollCall, Problem> {
-    let (headers, query) = (request.headers(), request.uri().query());
-    let pid = client::session(node, headers)?;
-    let cursor = cursor(http::parameter(query, "cursor")?, http::header(headers, "volley-cursor")?)?;
+fn parse(
+    node: &Node,
+    pid: Pid,
+    query: Option<&str>,
+    cursor_header: Option<&str>,
+    cors: Option<Arc<str>>,
+) -> Result<PollCall, Problem> {
+    let cursor = cursor(http::parameter(query, "cursor")?, cursor_header)?;
     let wait_ms = node.shared.limits.wait_ms(wait_ms(http::parameter(query, "wait")?)?);
-    let wait_ms = if node.is_draining() { 0 } else { wait_ms };
-    Ok(PollCall { pid, cursor, wait_ms, owed: Owed { cors: node.cors.allowed(headers) } })
+    Ok(PollCall { pid, cursor, wait_ms, owed: Owed { cors } })
 }
 
 fn cursor(parameter: Option<&str>, header: Option<&str>) -> Result<Option<u64>, Problem> {
@@ -115,7 +166,11 @@ impl Held {
         match (&mut self.answer).await {
             Ok((status, body)) => {
                 self.parked = None;
-                reply(&self.owed, status, body)
+                let mut reply = reply(&self.owed, status, body);
+                if self.node.is_draining() {
+                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                reply
             }
             Err(_) => Problem::gone().response(),
         }

@@ -39,7 +39,7 @@ pub(super) async fn one(node: &Arc<Node>, request: Request<Incoming>, topic: &st
     let key = idempotency_key(request.headers())?;
     let content_type = http::header(request.headers(), "content-type")?.map(str::to_owned);
     let bytes_max = node.shared.limits.event_bytes_max;
-    let body = http::read_body(request.into_body(), bytes_max, "event_bytes_max").await?;
+    let body = http::read_body(&node.shared, request.into_body(), bytes_max, "event_bytes_max").await?;
     let data = payload::from_body(content_type.as_deref(), body).map_err(Problem::bad_request)?;
     let routed = publish(node, topic, sender, key, data).await?;
     Ok(http::json(StatusCode::OK, &Published::from(routed)))
@@ -50,7 +50,7 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
     let limits = node.shared.limits.clone();
     let sender = sender(node, request.headers())?;
     let key = idempotency_key(request.headers())?;
-    let body = http::read_body(request.into_body(), limits.batch_bytes_max, "batch_bytes_max").await?;
+    let body = http::read_body(&node.shared, request.into_body(), limits.batch_bytes_max, "batch_bytes_max").await?;
     let lines: Vec<Bytes> = body
         .split(|byte| *byte == b'\n')
         .map(|line| line.trim_ascii())
@@ -61,11 +61,12 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
         let detail = format!("the batch has more than {} lines (batch_lines_max)", limits.batch_lines_max);
         return Err(Problem::too_large(detail));
     }
+    // No client can send a line break in a key, so a line's key is never another publish's.
     // Events enter their lanes in the order of the lines, since each future runs up to there when it is first polled.
     let of_line = node.clone();
     let mut routed = stream::iter(lines.into_iter().enumerate())
         .map(move |(number, line)| {
-            let key = key.as_ref().map(|key| format!("{key}/{number}"));
+            let key = key.as_ref().map(|key| format!("{key}\n{number}"));
             one_of_many(of_line.clone(), line, sender.clone(), key).boxed()
         })
         .buffered(limits.batch_events_in_flight_max as usize);
@@ -84,7 +85,7 @@ async fn one_of_many(node: Arc<Node>, line: Bytes, sender: Sender, key: Option<S
     let text = std::str::from_utf8(&line).map_err(|_| Problem::bad_request("the line is not UTF-8"))?;
     let shape = |error| Problem::bad_request(format!("the line is not {{\"topic\":…,\"data\":…}}: {error}"));
     let parsed: Line<'_> = serde_json::from_str(text).map_err(shape)?;
-    let topic = client::topic(&parsed.topic)?;
+    let topic = client::valid_topic(&parsed.topic)?;
     let bytes_max = node.shared.limits.event_bytes_max;
     if parsed.data.get().len() as u64 > bytes_max {
         return Err(Problem::too_large(format!("the data has more than {bytes_max} bytes (event_bytes_max)")));

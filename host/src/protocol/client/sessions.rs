@@ -33,11 +33,13 @@ struct Opened {
 /// Opens a session and joins it to its topics; if one is refused, the whole call is.
 pub(super) async fn open(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
     let limits = &node.shared.limits;
-    let body = http::read_body(request.into_body(), limits.request_body_bytes_max, "request_body_bytes_max").await?;
+    let body =
+        http::read_body(&node.shared, request.into_body(), limits.request_body_bytes_max, "request_body_bytes_max")
+            .await?;
     let opening = parse(&body)?;
     let user = opening.user.map(|user| checked_user(node, user)).transpose()?;
     let params: Option<Arc<str>> = opening.params.map(|params| one_line(params.get()).into());
-    let topics = opening.topics.iter().map(|text| client::topic(text)).collect::<Result<Vec<Topic>, _>>()?;
+    let topics = opening.topics.iter().map(|text| client::valid_topic(text)).collect::<Result<Vec<Topic>, _>>()?;
     if topics.len() as u64 > limits.session_topics_max {
         let detail = format!("a session has at most {} subscriptions (session_topics_max)", limits.session_topics_max);
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
@@ -69,11 +71,14 @@ fn parse(body: &[u8]) -> Result<Opening, Problem> {
         return Ok(Opening::default());
     }
     let text = std::str::from_utf8(body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
-    serde_json::from_str(text).map_err(|error| {
-        Problem::bad_request(format!(
-            "the body is not {{\"user\":…,\"params\":{{…}},\"topics\":[…]}}, each of them optional: {error}"
-        ))
-    })
+    let shape = |why: &str| {
+        let shape = r#"{"user":…,"params":{…},"topics":[…]}, each of them optional"#;
+        Problem::bad_request(format!("the body is not {shape}: {why}"))
+    };
+    if !text.trim_start().starts_with('{') {
+        return Err(shape("it is no object"));
+    }
+    serde_json::from_str(text).map_err(|error| shape(&error.to_string()))
 }
 
 fn checked_user(node: &Node, user: String) -> Result<Arc<str>, Problem> {
