@@ -2,6 +2,8 @@
 
 use crate::config::AdminToken;
 use anyhow::{Context, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -34,7 +36,7 @@ pub fn find(from: &AdminToken, listener: SocketAddr) -> anyhow::Result<Found> {
 }
 
 fn make(path: &Path) -> anyhow::Result<Found> {
-    let token: String = rand::random::<[u8; 24]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
     // Removed first, so that the mode is that of a fresh file.
     let _ = std::fs::remove_file(path);
     std::fs::OpenOptions::new()

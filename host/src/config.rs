@@ -8,6 +8,7 @@ use crate::topic::Pattern;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use toml::Spanned;
 pub fn limits_help() -> String {
     let mut text = String::from("Limits, for --limit NAME=VALUE or [limits] in the config (unit last):\n");
     for (name, default, description) in limits::TABLE {
-        text += &format!("  {name} = {default}\n      {}\n", description.trim());
+        let _ = writeln!(text, "  {name} = {default}\n      {}", description.trim());
     }
     text
 }
@@ -31,8 +32,7 @@ pub struct Flags {
     /// Where operators connect; anything but loopback needs the admin token [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "VOLLEY_ADMIN")]
     admin: Option<SocketAddr>,
-    /// A TOML file with any of: listen, admin, log_format, workers, lanes, data, admin_token_file, admin_hosts, [cors]
-    /// origins, [limits], [plugins.NAME] file, [[routes]] topics, plugin, config
+    /// A TOML file; examples/volley.toml has every key with its default
     #[arg(long, value_name = "FILE", env = "VOLLEY_CONFIG")]
     config: Option<PathBuf>,
     /// A folder for what outlives a restart (for now: the admin token)
@@ -59,7 +59,7 @@ pub struct Flags {
     /// Threads that route for each plugin; a topic always goes to the same one [default: one a core]
     #[arg(long, value_name = "N", env = "VOLLEY_LANES")]
     lanes: Option<u16>,
-    /// A page of this origin may call (scheme://host[:port]); may be repeated [default: any]
+    /// A page of this origin may call (`scheme://host[:port]`); may be repeated [default: any]
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     cors_origins: Vec<String>,
     /// Mount a component under a name, or in place of the bundled `chat` or `topic`; may be repeated
@@ -143,6 +143,8 @@ pub struct Config {
     pub limits: Limits,
 }
 
+// The names are the keys of the file.
+#[allow(clippy::struct_field_names)]
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
+/// A scope is found by its plugin and its own name.
+type Name = (Arc<str>, String);
 /// The name of a group: any bytes.
 type Term = Arc<[u8]>;
 
@@ -19,7 +21,7 @@ type Term = Arc<[u8]>;
 pub struct Groups {
     limits: Arc<Limits>,
     sessions: Arc<Sessions>,
-    scopes: Mutex<Map<(Arc<str>, String), Arc<Scope>>>,
+    scopes: Mutex<Map<Name, Arc<Scope>>>,
 }
 
 /// One scope. Under its lock a session's slot may be locked, never the other way round.

@@ -49,6 +49,8 @@ impl Lane {
     }
 
     /// Queues an event; a full lane gives it back.
+    // The event goes back by value: boxing it would cost every event for the few that are turned away.
+    #[allow(clippy::result_large_err)]
     pub fn offer(&self, event: Event) -> Result<(), Event> {
         self.queue.offer(event)
     }

@@ -135,20 +135,16 @@ impl Node {
 
     /// Turns a timer into an event.
     pub fn fire(&self, timer: Timer) {
+        let Timer { plugin, topic, data } = timer;
+        let shared = self.shared.clone();
         let routes = self.routes.load();
-        match routes.mount(&timer.topic).filter(|mount| mount.plugin() == timer.plugin) {
-            Some(mount) => {
-                let (shared, plugin) = (self.shared.clone(), timer.plugin);
-                let routed = Reply::to(move |_| shared.timers.routed(&plugin));
-                let event = self.event(timer.topic, Sender::default(), Happening::Timer(timer.data), routed);
-                mount.lane(&event.topic).offer_reserved(event);
-            }
-            None => {
-                self.shared.timers.routed(&timer.plugin);
-                tracing::warn!(plugin = %timer.plugin, topic = %timer.topic,
-                "a timer is dropped: its topic is not routed by the plugin that set it");
-            }
-        }
+        let Some(mount) = routes.mount(&topic).filter(|mount| mount.plugin() == plugin) else {
+            tracing::warn!(%plugin, %topic, "a timer is dropped: its topic is not routed by the plugin that set it");
+            return shared.timers.routed(&plugin);
+        };
+        let reply = Reply::to(move |_| shared.timers.routed(&plugin));
+        let event = self.event(topic, Sender::default(), Happening::Timer(data), reply);
+        mount.lane(&event.topic).offer_reserved(event);
     }
 
     /// Whether the server is going down.

@@ -20,6 +20,7 @@ use crate::workers::{Inbox, Workers};
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -121,7 +122,9 @@ impl Server {
         });
         let chunks = (spread.as_millis() as usize / 10).max(1);
         for chunk in parked.chunks(parked.len().div_ceil(chunks).max(1)) {
-            chunk.iter().for_each(|pid| self.node.end_parked(*pid));
+            for pid in chunk {
+                self.node.end_parked(*pid);
+            }
             if !spread.is_zero() {
                 tokio::time::sleep(spread / chunks as u32).await;
             }
@@ -141,12 +144,14 @@ fn mount(config: &Config, shared: &Arc<Shared>) -> anyhow::Result<Routes> {
     let mut rows = Vec::new();
     for route in &config.routes {
         let name = route.plugin.as_str();
-        let key = (name, route.config.as_str());
-        if !mounts.contains_key(&key) {
-            let mounted = Mounted { plugin: name.into(), config: route.config.clone(), rule: rules[name].clone() };
-            mounts.insert(key, Arc::new(Mount::start(mounted, config.lanes, shared)?));
-        }
-        rows.push(Route { topics: route.topics.clone(), mount: mounts[&key].clone() });
+        let mount = match mounts.entry((name, route.config.as_str())) {
+            Entry::Occupied(mount) => mount.get().clone(),
+            Entry::Vacant(place) => {
+                let mounted = Mounted { plugin: name.into(), config: route.config.clone(), rule: rules[name].clone() };
+                place.insert(Arc::new(Mount::start(mounted, config.lanes, shared)?)).clone()
+            }
+        };
+        rows.push(Route { topics: route.topics.clone(), mount });
     }
     Ok(Routes::new(rows))
 }

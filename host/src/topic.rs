@@ -184,8 +184,7 @@ mod tests {
     /// The model: a pattern as a list of texts, matched recursively.
     fn model(pattern: &[&str], topic: &[&str]) -> bool {
         match (pattern, topic) {
-            ([], []) => true,
-            ([">"], [_, ..]) => true,
+            ([], []) | ([">"], [_, ..]) => true,
             (["*", pattern @ ..], [_, topic @ ..]) => model(pattern, topic),
             ([p, pattern @ ..], [t, topic @ ..]) => p == t && model(pattern, topic),
             _ => false,

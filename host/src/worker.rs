@@ -68,7 +68,9 @@ async fn answer(node: Arc<Node>, mut volleys: UnboundedReceiver<Vec<crate::pid::
     let mut writer = Writer::default();
     while let Some(pids) = volleys.recv().await {
         for chunk in pids.chunks(shared.limits.volley_chunk_pids_max as usize) {
-            chunk.iter().for_each(|pid| writer.fire(&shared.sessions, &shared.limits, *pid));
+            for pid in chunk {
+                writer.fire(&shared.sessions, &shared.limits, *pid);
+            }
             tokio::task::yield_now().await;
         }
     }

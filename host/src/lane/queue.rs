@@ -37,6 +37,8 @@ impl Queue {
         }
     }
 
+    // The event goes back by value: boxing it would cost every event for the few that are turned away.
+    #[allow(clippy::result_large_err)]
     pub(super) fn offer(&self, event: Event) -> Result<(), Event> {
         let mut waiting = self.waiting.lock();
         let bytes = waiting.offered_bytes + event.bytes();

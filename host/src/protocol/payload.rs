@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-/// The deepest nesting that is passed on: what serde_json and others read without being told to.
+/// The deepest nesting that is passed on: what `serde_json` and others read without being told to.
 const DEPTH_MAX: usize = 127;
 
 /// The payload of a request, by its content type.

@@ -103,17 +103,12 @@ fn ticks(ms: u64) -> u64 {
 /// The event as the rule gets it, nothing copied.
 fn lower(event: &Event) -> handler::Event<'_> {
     const NULL: types::PayloadParam<'_> = types::PayloadParam::Json(b"null");
-    let payload = |payload| match payload {
-        &Payload::Json(ref json) => types::PayloadParam::Json(json),
-        Payload::Text(text) => types::PayloadParam::Text(text),
-        Payload::Binary(bytes) => types::PayloadParam::Binary(bytes),
-    };
     let (kind, data, reason, params) = match &event.what {
-        Happening::Publish(data) => (types::EventKind::Publish, payload(data), None, None),
+        Happening::Publish(data) => (types::EventKind::Publish, lower_payload(data), None, None),
         Happening::Join { params } => (types::EventKind::Join, NULL, None, params.as_deref()),
         Happening::Leave => (types::EventKind::Leave, NULL, Some(types::ExitReason::Normal), None),
         Happening::Exit(reason) => (types::EventKind::Exit, NULL, Some(exit_reason(*reason)), None),
-        Happening::Timer(data) => (types::EventKind::Timer, payload(data), None, None),
+        Happening::Timer(data) => (types::EventKind::Timer, lower_payload(data), None, None),
     };
     handler::Event {
         id: event.id,
@@ -125,6 +120,14 @@ fn lower(event: &Event) -> handler::Event<'_> {
         data,
         reason,
         params,
+    }
+}
+
+fn lower_payload(payload: &Payload) -> types::PayloadParam<'_> {
+    match payload {
+        Payload::Json(json) => types::PayloadParam::Json(json),
+        Payload::Text(text) => types::PayloadParam::Text(text),
+        Payload::Binary(bytes) => types::PayloadParam::Binary(bytes),
     }
 }
 

@@ -52,7 +52,7 @@ impl Tables {
         if tables.values().filter(|table| table.owner() == plugin).count() as u64 >= self.limits.tables_max {
             return Err(Denied::Limit("tables_max"));
         }
-        let table = Arc::new(Table::new(plugin.clone(), options, &self.limits));
+        let table = Arc::new(Table::new(plugin.clone(), &options, &self.limits));
         tables.insert(full_name, table.clone());
         Ok(table)
     }

@@ -112,7 +112,7 @@ type Undo = HashMap<Vec<u8>, Vec<Stored>>;
 
 impl Table {
     /// Empty.
-    pub(super) fn new(owner: Arc<str>, options: Options, limits: &Limits) -> Self {
+    pub(super) fn new(owner: Arc<str>, options: &Options, limits: &Limits) -> Self {
         let state = State {
             objects: BTreeMap::new(),
             count: 0,
@@ -152,7 +152,9 @@ impl Table {
     pub fn insert(&self, by: &Arc<str>, objects: Vec<Object>) -> Allowed<()> {
         self.check_call(objects.len())?;
         self.write(by, |state, undo| {
-            objects.into_iter().for_each(|object| state.put(self.kind, object, undo));
+            for object in objects {
+                state.put(self.kind, object, undo);
+            }
             Ok(())
         })
     }
@@ -163,7 +165,9 @@ impl Table {
         self.write(by, |state, undo| {
             let all_new = objects.iter().all(|object| !state.objects.contains_key(&object.key));
             if all_new {
-                objects.into_iter().for_each(|object| state.put(self.kind, object, undo));
+                for object in objects {
+                    state.put(self.kind, object, undo);
+                }
             }
             Ok(all_new)
         })
@@ -188,7 +192,7 @@ impl Table {
     pub fn take(&self, by: &Arc<str>, key: &[u8]) -> Allowed<Vec<Vec<u8>>> {
         self.write(by, |state, undo| {
             let values = state.values(key);
-            state.change(key.to_vec(), undo, Vec::clear);
+            state.change(key, undo, Vec::clear);
             Ok(values)
         })
     }
@@ -198,7 +202,9 @@ impl Table {
         self.check_call(keys.len())?;
         self.write(by, |state, undo| {
             let before = state.count;
-            keys.iter().for_each(|key| state.change(key.clone(), undo, Vec::clear));
+            for key in keys {
+                state.change(key, undo, Vec::clear);
+            }
             Ok(before - state.count)
         })
     }
@@ -210,7 +216,7 @@ impl Table {
             let before = state.count;
             for object in objects {
                 let gone = |values: &mut Vec<Stored>| values.retain(|stored| stored.value != object.value);
-                state.change(object.key.clone(), undo, gone);
+                state.change(&object.key, undo, gone);
             }
             Ok(before - state.count)
         })
@@ -299,7 +305,7 @@ impl Table {
         });
         if result.is_err() {
             for (key, before) in undo {
-                state.change(key, &mut Undo::new(), |values| *values = before);
+                state.change(&key, &mut Undo::new(), |values| *values = before);
             }
         }
         result
@@ -316,7 +322,7 @@ impl State {
         if expires_ms != u64::MAX {
             self.expiring.push_back((expires_ms, object.key.clone()));
         }
-        self.change(object.key, undo, |values| {
+        self.change(&object.key, undo, |values| {
             match kind {
                 Kind::Bag => values.retain(|stored| stored.value != object.value),
                 Kind::Set | Kind::OrderedSet => values.clear(),
@@ -343,17 +349,17 @@ impl State {
     }
 
     /// Changes the values of a key in place. What it had is kept for the undo, once a call.
-    fn change(&mut self, key: Vec<u8>, undo: &mut Undo, change: impl FnOnce(&mut Vec<Stored>)) {
-        let values = self.objects.entry(key.clone()).or_default();
-        if !undo.contains_key(&key) {
-            undo.insert(key.clone(), values.clone());
+    fn change(&mut self, key: &[u8], undo: &mut Undo, change: impl FnOnce(&mut Vec<Stored>)) {
+        let values = self.objects.entry(key.to_vec()).or_default();
+        if !undo.contains_key(key) {
+            undo.insert(key.to_vec(), values.clone());
         }
-        let (count, bytes) = (values.len() as u64, weigh(&key, values));
+        let (count, bytes) = (values.len() as u64, weigh(key, values));
         change(values);
         self.count = self.count + values.len() as u64 - count;
-        self.bytes = self.bytes + weigh(&key, values) - bytes;
+        self.bytes = self.bytes + weigh(key, values) - bytes;
         if values.is_empty() {
-            self.objects.remove(&key);
+            self.objects.remove(key);
         }
     }
 
@@ -361,7 +367,7 @@ impl State {
         while self.expiring.front().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
             let Some((_, key)) = self.expiring.pop_front() else { return };
             if self.objects.contains_key(&key) {
-                self.change(key, &mut Undo::new(), |values| values.retain(|stored| stored.expires_ms > now_ms));
+                self.change(&key, &mut Undo::new(), |values| values.retain(|stored| stored.expires_ms > now_ms));
             }
         }
         if self.expiring.len() > 2 * self.count as usize + STALE_MAX {

@@ -75,7 +75,9 @@ impl Model {
 
     fn put_all(&self, objects: &[Object]) -> Vec<Object> {
         let mut list = self.list.clone();
-        objects.iter().for_each(|object| self.put(&mut list, object.clone()));
+        for object in objects {
+            self.put(&mut list, object.clone());
+        }
         list
     }
 
@@ -91,7 +93,7 @@ impl Model {
 fn check(kind: Kind, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let me: Arc<str> = "me".into();
     let options = Options { kind, max_objects: OBJECTS_MAX as u64, max_bytes: BYTES_MAX as u64, ..Options::default() };
-    let table = Table::new(me.clone(), options, &Limits::default());
+    let table = Table::new(me.clone(), &options, &Limits::default());
     let mut model = Model { bag: kind == Kind::Bag, list: Vec::new() };
     for step in steps {
         match step {
@@ -180,7 +182,7 @@ proptest! {
 fn objects_expire_after_their_last_write() {
     let me: Arc<str> = "me".into();
     let options = Options { ttl_ms: Some(0), ..Options::default() };
-    let table = Table::new(me.clone(), options.clone(), &Limits::default());
+    let table = Table::new(me.clone(), &options, &Limits::default());
     for _ in 0..3 * STALE_MAX {
         table.insert(&me, vec![Object::new("gone", "at once")]).unwrap();
     }
@@ -196,7 +198,7 @@ fn objects_expire_after_their_last_write() {
 #[test]
 fn a_counter_that_cannot_be_counted_changes_nothing() {
     let me: Arc<str> = "me".into();
-    let table = Table::new(me.clone(), Options::default(), &Limits::default());
+    let table = Table::new(me.clone(), &Options::default(), &Limits::default());
     table.insert(&me, vec![Object::new("text", "ten"), Object::new("full", i64::MAX.to_string())]).unwrap();
     let op = |key: &str| CounterOp { key: key.into(), incr: 1, default: 0, threshold: None };
     for bad in ["text", "full"] {
@@ -209,7 +211,8 @@ fn a_counter_that_cannot_be_counted_changes_nothing() {
 #[test]
 fn answers_are_bounded() {
     let me: Arc<str> = "me".into();
-    let table = Table::new(me.clone(), Options::default(), &Limits { table_answer_bytes_max: 10, ..Limits::default() });
+    let table =
+        Table::new(me.clone(), &Options::default(), &Limits { table_answer_bytes_max: 10, ..Limits::default() });
     table.insert(&me, ["a", "b", "c"].map(|key| Object::new(key, "123456")).into()).unwrap();
     let a = b"a".to_vec();
     assert!(table.lookup(std::slice::from_ref(&a)).is_ok());

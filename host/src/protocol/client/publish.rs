@@ -53,7 +53,7 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
     let body = http::read_body(&node.shared, request.into_body(), limits.batch_bytes_max, "batch_bytes_max").await?;
     let lines: Vec<Bytes> = body
         .split(|byte| *byte == b'\n')
-        .map(|line| line.trim_ascii())
+        .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
         .map(|line| body.slice_ref(line))
         .collect();
