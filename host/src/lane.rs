@@ -246,7 +246,7 @@ impl LaneThread {
 
     /// Whether the session is still there. One that ends from here on routes its exit through this lane, after this event.
     fn subscribe(&self, topic: &Topic, pid: Pid) -> bool {
-        let is_live = self.shared.sessions.with(pid, |session| session.topics.push(topic.clone())).is_some();
+        let is_live = self.shared.sessions.with(pid, |session| session.subscribe(topic)).is_some();
         if is_live {
             self.shared.subscriptions.add(topic, pid);
         }

@@ -101,6 +101,15 @@ impl AnswerTo {
 }
 
 impl Session {
+    /// Notes a subscription.
+    pub fn subscribe(&mut self, topic: &Topic) {
+        // Most sessions have one, and there are many sessions.
+        if self.topics.is_empty() {
+            self.topics.reserve_exact(1);
+        }
+        self.topics.push(topic.clone());
+    }
+
     /// Whether a poll waits.
     pub fn is_parked(&self) -> bool {
         self.parked.is_some()

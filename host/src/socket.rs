@@ -174,9 +174,10 @@ impl Socket {
         self.blocked.load(Relaxed)
     }
 
-    /// Until there is something to read.
+    /// Until there is something to read. Only one task ever waits for a socket, so it needs none of the room that tokio's
+    /// own future takes for several.
     pub async fn readable(&self) -> io::Result<()> {
-        self.stream.readable().await
+        poll_fn(|context| self.stream.poll_read_ready(context)).await
     }
 
     /// Takes what has come and shows it; nothing shown is the end of the stream, none a false alarm.
@@ -290,7 +291,9 @@ impl Socket {
                     bytes = &bytes[n..];
                     goes_on();
                 }
-                Err(error) if error.kind() == WouldBlock => self.stream.writable().await?,
+                Err(error) if error.kind() == WouldBlock => {
+                    poll_fn(|context| self.stream.poll_write_ready(context)).await?;
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -47,3 +47,6 @@ mod operators; // the admin token
 
 // Real traffic.
 mod irc; // logs of a chat channel, replayed
+
+// What went wrong once.
+mod regressions;
