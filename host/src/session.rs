@@ -2,7 +2,6 @@
 //! only its current connection.
 
 use crate::mailbox::Mailbox;
-use crate::protocol::answer::Owed;
 use crate::socket::Socket;
 use crate::topic::Topic;
 use bytes::Bytes;
@@ -80,6 +79,13 @@ pub struct Parked {
     pub(crate) answer_to: AnswerTo,
     /// The volley that has it on its list already.
     pub(crate) volley: u64,
+}
+
+/// What the response of a poll carries besides its messages.
+#[derive(Clone, Debug, Default)]
+pub struct Owed {
+    /// For `Access-Control-Allow-Origin`, when the request came from a page.
+    pub cors: Option<Arc<str>>,
 }
 
 /// Where the answer of a poll goes.

@@ -6,18 +6,11 @@
 use crate::clock;
 use crate::mailbox::Page;
 use crate::protocol::problem::Problem;
+use crate::session::Owed;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 /// Room for the head, but for the origin that it may have to name.
 const HEAD_BYTES_MAX: usize = 288;
-
-/// What the response of a parked poll carries besides its messages.
-#[derive(Clone, Debug, Default)]
-pub struct Owed {
-    /// For `Access-Control-Allow-Origin`, when the request came from a page.
-    pub cors: Option<Arc<str>>,
-}
 
 /// Why a poll ends without messages.
 #[derive(Clone, Copy, Debug)]
@@ -200,6 +193,7 @@ mod tests {
     use crate::limits::Limits;
     use crate::mailbox::Mailbox;
     use crate::message::{Message, MessageBytes};
+    use std::sync::Arc;
 
     fn rendered(owed: &Owed, render: impl FnOnce(&mut Answer)) -> (String, serde_json::Value) {
         let mut answer = Answer::default();

@@ -9,7 +9,7 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: { default: trappable },
     with: {
-        "volley:router/ets.table": crate::router::host::ets::OpenTable,
-        "volley:router/pg.scope": crate::router::host::pg::OpenScope,
+        "volley:router/ets.table": crate::router::handles::OpenTable,
+        "volley:router/pg.scope": crate::router::handles::OpenScope,
     },
 });

@@ -8,7 +8,7 @@ use crate::router::contract::exports::volley::router::handler;
 use crate::router::contract::volley::router::types;
 use crate::router::engine::{EPOCH_MS, Rule};
 use crate::router::fault::Fault;
-use crate::router::host::HostState;
+use crate::router::host::{self, HostState};
 use crate::session::ExitReason;
 use crate::shared::Shared;
 use std::sync::Arc;
@@ -39,7 +39,10 @@ impl Guest {
     /// Makes an instance and initialises it.
     pub fn warm(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Self, Fault> {
         let limits = &shared.limits;
-        let mut store = Store::new(of.rule.ready.engine(), HostState::new(of, shared));
+        let mut store = Store::new(
+            of.rule.ready.engine(),
+            HostState::new(of.plugin.clone(), of.rule.short_version().into(), shared),
+        );
         store.limiter(HostState::limiter);
         store.set_epoch_deadline(ticks(limits.init_ms_max));
         let mut start = || -> wasmtime::Result<_> {
@@ -139,15 +142,6 @@ fn exit_reason(reason: ExitReason) -> types::ExitReason {
     }
 }
 
-/// A payload that came from a rule; its JSON is not checked yet.
-pub(super) fn lift_payload(payload: types::PayloadResult) -> Payload {
-    match payload {
-        types::PayloadResult::Json(json) => Payload::Json(json.into()),
-        types::PayloadResult::Text(text) => Payload::Text(text),
-        types::PayloadResult::Binary(bytes) => Payload::Binary(bytes.into()),
-    }
-}
-
 fn lift(outcome: types::Outcome) -> Outcome {
     let delivery = |delivery: types::Delivery| Delivery {
         to: match delivery.to {
@@ -157,7 +151,7 @@ fn lift(outcome: types::Outcome) -> Outcome {
         },
         message: match delivery.message {
             types::Message::Forward => None,
-            types::Message::Data(payload) => Some(lift_payload(payload)),
+            types::Message::Data(payload) => Some(host::lift_payload(payload)),
         },
     };
     Outcome { deliveries: outcome.deliveries.into_iter().map(delivery).collect(), remove: outcome.remove }

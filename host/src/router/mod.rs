@@ -7,6 +7,7 @@ mod contract;
 mod engine;
 mod fault;
 mod guest;
+mod handles;
 mod host;
 
 pub use engine::{Engine, Rule};

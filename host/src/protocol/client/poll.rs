@@ -2,12 +2,12 @@
 
 use crate::node::Node;
 use crate::pid::Pid;
-use crate::protocol::answer::{Answer, Ending, Owed};
+use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client::{self, Reaction};
 use crate::protocol::cors;
 use crate::protocol::http::{self, Reply};
 use crate::protocol::problem::Problem;
-use crate::session::AnswerTo;
+use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Beginning, PollCall};
 use crate::volley::Writer;
 use bytes::Bytes;

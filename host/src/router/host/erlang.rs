@@ -1,12 +1,11 @@
 //! The contract's `erlang`: time, chance and timers.
 
-use super::{HostState, error};
+use super::{HostState, error, lift_payload};
 use crate::clock;
 use crate::denied::Denied;
 use crate::event;
 use crate::protocol::payload;
 use crate::router::contract::volley::router::erlang::{Error, Host, Payload};
-use crate::router::guest::lift_payload;
 use crate::timers::Timer;
 
 /// Random numbers of one call.
@@ -36,13 +35,13 @@ impl Host for HostState {
             if data.len() as u64 > self.shared.limits.event_bytes_max {
                 return Err(Denied::Limit("event_bytes_max"));
             }
-            let plugin = self.mounted.plugin.clone();
+            let plugin = self.plugin.clone();
             self.shared.timers.set(delay_ms, Timer { plugin, topic, data })
         };
         Ok(set().map_err(error))
     }
 
     fn cancel_timer(&mut self, timer: u64) -> wasmtime::Result<bool> {
-        Ok(self.shared.timers.cancel(&self.mounted.plugin, timer))
+        Ok(self.shared.timers.cancel(&self.plugin, timer))
     }
 }

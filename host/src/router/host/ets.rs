@@ -5,13 +5,10 @@ use crate::denied::{Allowed, Denied};
 use crate::router::contract::volley::router::ets::{
     CounterOp, Error, Host, HostTable, Kind, Object, Options, Page, Term,
 };
+use crate::router::handles::OpenTable;
 use crate::tables::{self, Table};
 use std::sync::Arc;
 use wasmtime::component::Resource;
-
-/// What a handle of a rule stands for. The generated code names it as public.
-#[allow(unreachable_pub)]
-pub struct OpenTable(Arc<Table>);
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
@@ -27,7 +24,7 @@ impl HostState {
             if self.initialising {
                 return Err(Denied::Badarg("init writes no tables".into()));
             }
-            call(table, &self.mounted.plugin)
+            call(table, &self.plugin)
         })
     }
 }
@@ -47,7 +44,7 @@ impl HostTable for HostState {
             max_objects: options.max_objects,
             max_bytes: options.max_bytes,
         };
-        match self.shared.tables.open(&self.mounted.plugin, &name, options) {
+        match self.shared.tables.open(&self.plugin, &name, options) {
             Ok(table) => Ok(Ok(self.handles.push(OpenTable(table))?)),
             Err(denied) => Ok(Err(error(denied))),
         }

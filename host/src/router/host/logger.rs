@@ -27,7 +27,7 @@ impl Host for HostState {
         self.log.lines += 1;
         if self.log.lines > limits.log_lines_max {
             if self.log.lines == limits.log_lines_max + 1 {
-                tracing::warn!(plugin = %self.mounted.plugin, event = self.log.event, "further lines of this event are dropped (log_lines_max)");
+                tracing::warn!(plugin = %self.plugin, event = self.log.event, "further lines of this event are dropped (log_lines_max)");
             }
             return Ok(());
         }
@@ -35,7 +35,7 @@ impl Host for HostState {
             message.truncate(message.floor_char_boundary(limits.log_bytes_max as usize));
             message.push('…');
         }
-        let (plugin, version, event) = (&*self.mounted.plugin, self.mounted.rule.short_version(), self.log.event);
+        let (plugin, version, event) = (&*self.plugin, &*self.version, self.log.event);
         match level {
             Level::Error => tracing::error!(target: "plugin", plugin, version, event, "{message}"),
             Level::Warning => tracing::warn!(target: "plugin", plugin, version, event, "{message}"),

@@ -1,15 +1,14 @@
 //! What an instance of a rule may ask of the server: one file for each interface of the contract, and here what belongs
 //! to an instance. A host function has its own bounds, since epochs do not interrupt it.
 
-pub(crate) mod erlang;
-pub(crate) mod ets;
-pub(crate) mod logger;
-pub(crate) mod pg;
+mod erlang;
+mod ets;
+mod logger;
+mod pg;
 
 use crate::denied::Denied;
-use crate::event::Event;
+use crate::event::{Event, Payload};
 use crate::router::contract::volley::router::types;
-use crate::router::guest::Mounted;
 use crate::shared::Shared;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
@@ -21,7 +20,8 @@ const HANDLES_MAX: usize = 10_000;
 /// The host's side of one instance.
 pub(crate) struct HostState {
     shared: Arc<Shared>,
-    mounted: Arc<Mounted>,
+    plugin: Arc<str>,
+    version: String,
     handles: ResourceTable,
     memory: StoreLimits,
     /// Until the first event: `init` opens tables and writes none.
@@ -30,12 +30,14 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    pub(super) fn new(mounted: &Arc<Mounted>, shared: &Arc<Shared>) -> Self {
+    /// Of an instance of that plugin, in that version.
+    pub(super) fn new(plugin: Arc<str>, version: String, shared: &Arc<Shared>) -> Self {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(HANDLES_MAX);
         Self {
             shared: shared.clone(),
-            mounted: mounted.clone(),
+            plugin,
+            version,
             handles,
             memory: StoreLimitsBuilder::new().memory_size(shared.limits.instance_bytes_max as usize).build(),
             initialising: true,
@@ -69,5 +71,14 @@ fn error(denied: Denied) -> types::Error {
         Denied::Badarg(words) => types::Error::Badarg(words),
         Denied::NotOwner => types::Error::NotOwner,
         Denied::Limit(name) => types::Error::SystemLimit(name.into()),
+    }
+}
+
+/// A payload that came from a rule; its JSON is not checked yet.
+pub(crate) fn lift_payload(payload: types::PayloadResult) -> Payload {
+    match payload {
+        types::PayloadResult::Json(json) => Payload::Json(json.into()),
+        types::PayloadResult::Text(text) => Payload::Text(text),
+        types::PayloadResult::Binary(bytes) => Payload::Binary(bytes.into()),
     }
 }

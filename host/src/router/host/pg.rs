@@ -1,21 +1,16 @@
 //! The contract's `pg`: handles to the node's groups.
 
 use super::{HostState, error};
-use crate::groups::Scope;
 use crate::router::contract::volley::router::pg::{Error, Host, HostScope, Pid, Reach, Term};
-use std::sync::Arc;
+use crate::router::handles::OpenScope;
 use wasmtime::component::Resource;
-
-/// What a handle of a rule stands for. The generated code names it as public.
-#[allow(unreachable_pub)]
-pub struct OpenScope(Arc<Scope>);
 
 impl Host for HostState {}
 
 impl HostScope for HostState {
     /// Both reaches are the same thing on a single node.
     fn open(&mut self, name: String, _: Reach) -> wasmtime::Result<Result<Resource<OpenScope>, Error>> {
-        match self.shared.groups.open(&self.mounted.plugin, &name) {
+        match self.shared.groups.open(&self.plugin, &name) {
             Ok(scope) => Ok(Ok(self.handles.push(OpenScope(scope))?)),
             Err(denied) => Ok(Err(error(denied))),
         }
