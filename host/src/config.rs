@@ -39,16 +39,17 @@ pub struct Flags {
     #[arg(long, value_name = "DIR", env = "VOLLEY_DATA", conflicts_with = "ephemeral")]
     data: Option<PathBuf>,
     /// Keep nothing on disk but the admin token, in a per-user runtime file
-    #[arg(long)]
+    #[arg(long, env = "VOLLEY_EPHEMERAL")]
     ephemeral: bool,
     /// A file with the admin token; without it one is made and its file is printed
     #[arg(long, value_name = "FILE", env = "VOLLEY_ADMIN_TOKEN_FILE", conflicts_with = "admin_no_token")]
     admin_token_file: Option<PathBuf>,
     /// No admin token, for tests and demos; only on loopback
-    #[arg(long)]
+    #[arg(long, env = "VOLLEY_ADMIN_NO_TOKEN")]
     admin_no_token: bool,
-    /// A name that the admin listener may be called by, besides addresses and localhost; may be repeated
-    #[arg(long = "admin-host", value_name = "NAME")]
+    /// A name that the admin listener may be called by, besides addresses and localhost; may be repeated, or several with
+    /// commas between them
+    #[arg(long = "admin-host", value_name = "NAME", env = "VOLLEY_ADMIN_HOSTS", value_delimiter = ',')]
     admin_hosts: Vec<String>,
     /// How the log on stderr looks [default: human]
     #[arg(long, value_enum, env = "VOLLEY_LOG_FORMAT")]
@@ -59,18 +60,21 @@ pub struct Flags {
     /// Threads that route for each plugin; a topic always goes to the same one [default: one a core]
     #[arg(long, value_name = "N", env = "VOLLEY_LANES")]
     lanes: Option<u16>,
-    /// A page of this origin may call (`scheme://host[:port]`); may be repeated [default: any]
-    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    /// A page of this origin may call (`scheme://host[:port]`); may be repeated, or several with commas between them
+    /// [default: any]
+    #[arg(long = "cors-origin", value_name = "ORIGIN", env = "VOLLEY_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
-    /// Mount a component under a name, or in place of the bundled `chat` or `topic`; may be repeated
-    #[arg(long = "plugin", value_name = "NAME=FILE", value_parser = pair)]
+    /// Mount a component under a name, or in place of the bundled `chat` or `topic`; may be repeated,
+    /// or several with commas between them
+    #[arg(long = "plugin", value_name = "NAME=FILE", env = "VOLLEY_PLUGINS", value_delimiter = ',', value_parser = pair)]
     plugins: Vec<(String, String)>,
-    /// Route topics to a plugin, besides the routes of the config; may be repeated. Patterns: `*` is one segment, a
+    /// Route topics to a plugin, besides the routes of the config; may be repeated, or several with commas between
+    /// them. Patterns: `*` is one segment, a
     /// final `>` the rest; the most specific wins
-    #[arg(long = "route", value_name = "PATTERN=NAME", value_parser = pair)]
+    #[arg(long = "route", value_name = "PATTERN=NAME", env = "VOLLEY_ROUTES", value_delimiter = ',', value_parser = pair)]
     routes: Vec<(String, String)>,
-    /// Set a bound (listed below); may be repeated
-    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit)]
+    /// Set a bound (listed below); may be repeated, or several with commas between them
+    #[arg(long = "limit", value_name = "NAME=VALUE", env = "VOLLEY_LIMITS", value_delimiter = ',', value_parser = limit)]
     limits: Vec<(String, u64)>,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::serve;
 use crate::client::{Session, publish, try_publish};
-use crate::harness::{Scratch, Server};
+use crate::harness::{Scratch, Server, volley};
 use crate::http::{call, get, post};
 use serde_json::json;
 
@@ -117,4 +117,25 @@ fn a_file_that_is_not_there_is_named() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no/such/volley.toml"), "{said}");
+}
+
+#[test]
+fn the_environment_does_what_flags_do_and_flags_win() {
+    let mut command = volley();
+    command.args(["serve", "--limit", "wait_ms=888"]);
+    let variables = [
+        ("VOLLEY_LISTEN", "127.0.0.1:0"),
+        ("VOLLEY_ADMIN", "127.0.0.1:0"),
+        ("VOLLEY_ADMIN_NO_TOKEN", "true"),
+        ("VOLLEY_EPHEMERAL", "true"),
+        ("VOLLEY_LIMITS", "linger_ms=777,wait_ms=999"),
+        ("VOLLEY_ROUTES", "news.>=topic,talk.>=chat"),
+    ];
+    let server = Server::start_as(command.envs(variables));
+    let opened = call(&server.listen, &post("/v1/sessions")).expect(201).json();
+    // The flag and its variable are one list: the flag's replaces it.
+    assert_eq!((&opened["linger_ms"], &opened["wait_ms"]), (&json!(60_000), &json!(888)));
+    let routes = call(&server.admin, &get("/admin/v1/routes")).expect(200).json();
+    let patterns: Vec<_> = routes.as_array().expect("rows").iter().map(|row| row["topics"].clone()).collect();
+    assert_eq!(patterns, [json!("chat.>"), json!("news.>"), json!("talk.>"), json!(">")]);
 }
