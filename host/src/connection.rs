@@ -12,7 +12,7 @@ use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client::{self, Reaction};
 use crate::session::AnswerTo;
-use crate::sessions::{Beginning, PollCall};
+use crate::sessions::{Began, Beginning, PollCall};
 use crate::socket::{Answered, HyperIo, Peer, Socket};
 use crate::volley::Writer;
 use bytes::Bytes;
@@ -25,12 +25,12 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io;
-use std::mem;
 use std::sync::Arc;
 use std::task::Poll;
 
 thread_local! {
-    /// For answers that a connection's own task writes.
+    /// For answers that a connection's own task writes. It does so without an await between rendering and the first
+    /// write, so no other task of the thread comes in between.
     static ANSWER: RefCell<Answer> = RefCell::default();
 }
 
@@ -45,52 +45,45 @@ pub async fn serve(socket: &Arc<Socket>, node: &Arc<Node>) {
     let _ = try_serve(socket, node).await;
 }
 
-/// What came first of the next request.
+/// What is to be done next on a connection.
 enum Next {
-    /// A poll, whole and plain: hyper is not needed.
-    Poll(PollCall),
-    /// Anything else, for hyper.
-    Bytes(Bytes),
+    /// A poll of that session is parked under that number: wait until it is answered.
+    Wait(Pid, u32),
+    /// This thread's answer is to be written, and then these bytes, if any, are for hyper.
+    Write(Bytes),
+    /// These bytes are for hyper.
+    Read(Bytes),
+    /// Nothing: the connection has ended, or shall.
     End,
 }
 
 async fn try_serve(socket: &Arc<Socket>, node: &Arc<Node>) -> io::Result<()> {
-    let mut leftover = Bytes::new();
+    let mut next = receive(socket, node).await?;
     loop {
-        let first = if leftover.is_empty() { next(socket, node).await? } else { Next::Bytes(mem::take(&mut leftover)) };
-        let poll = match first {
-            Next::Poll(poll) => poll,
+        next = match next {
+            Next::Wait(pid, serial) if wait(socket, node, pid, serial).await? => receive(socket, node).await?,
+            Next::Write(followed_by) => {
+                write_answer(socket, node).await?;
+                if followed_by.is_empty() { receive(socket, node).await? } else { Next::Read(followed_by) }
+            }
             // Boxed: hyper's state lives only that long.
-            Next::Bytes(bytes) => match Box::pin(read_requests(socket, node, bytes)).await {
-                Some((poll, more)) => {
-                    leftover = more;
-                    poll
-                }
-                None => return Box::pin(last_words(socket)).await,
-            },
-            Next::End => return Ok(()),
-        };
-        let pid = poll.pid;
-        let goes_on = match begin(socket, node, poll, !leftover.is_empty()) {
-            Some(serial) => wait(socket, node, pid, serial).await?,
-            None => write_answer(socket, node).await?,
-        };
-        if !goes_on {
-            return Ok(());
+            Next::Read(bytes) => Box::pin(read_requests(socket, node, bytes)).await,
+            Next::Wait(..) => return Ok(()),
+            Next::End => return Box::pin(last_words(socket)).await,
         }
     }
 }
 
 /// Waits for the next request. Nearly always it is a poll like the one before, which is parsed where it was received;
 /// whatever is not quite plain goes to hyper as it came.
-async fn next(socket: &Socket, node: &Node) -> io::Result<Next> {
+async fn receive(socket: &Arc<Socket>, node: &Node) -> io::Result<Next> {
     socket.idle_until(Limits::second_in(node.shared.limits.idle_ms));
     loop {
         socket.readable().await?;
         let received = socket.receive(|bytes| match client::plain_poll(node, bytes) {
-            Some(poll) => Next::Poll(poll),
+            Some(poll) => begin(socket, node, poll, Bytes::new()),
             None if bytes.is_empty() => Next::End,
-            None => Next::Bytes(Bytes::copy_from_slice(bytes)),
+            None => Next::Read(Bytes::copy_from_slice(bytes)),
         })?;
         if let Some(next) = received {
             return Ok(next);
@@ -99,7 +92,7 @@ async fn next(socket: &Socket, node: &Node) -> io::Result<Next> {
 }
 
 /// Lets hyper serve requests until one of them is a poll that leaves it, or the connection ends.
-async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) -> Option<(PollCall, Bytes)> {
+async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) -> Next {
     let limits = &node.shared.limits;
     let leaving = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
@@ -137,7 +130,7 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
     match ended {
         Ok(poll) => {
             let parts = connection.into_parts();
-            Some((poll, read_too_much(&parts.read_buf, &parts.io.into_leftover())))
+            begin(socket, node, poll, read_too_much(&parts.read_buf, &parts.io.into_leftover()))
         }
         Err(result) => {
             if let Some(problem) = result.err().and_then(|error| client::bad_head(&error)) {
@@ -145,7 +138,7 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
                 // The peer may have gone; then there is nobody to tell.
                 let _ = write_answer(socket, node).await;
             }
-            None
+            Next::End
         }
     }
 }
@@ -173,37 +166,38 @@ async fn last_words(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Parks a poll under the serial number returned, or renders its answer as this thread's.
-fn begin(socket: &Arc<Socket>, node: &Node, mut poll: PollCall, is_followed: bool) -> Option<u32> {
+/// Parks a poll, or renders its answer as this thread's.
+fn begin(socket: &Arc<Socket>, node: &Node, mut poll: PollCall, followed_by: Bytes) -> Next {
     let shared = &node.shared;
-    if is_followed {
+    if !followed_by.is_empty() {
         // The next request is here already: this poll is not to keep it waiting.
         poll.wait_ms = 0;
     }
     socket.owe();
     socket.never_expire();
-    ANSWER.with_borrow_mut(|answer| {
+    let begun = ANSWER.with_borrow_mut(|answer| {
         let begun = shared.sessions.begin_poll(
             &poll,
             || AnswerTo::Bare(socket.clone()),
             |owed, page| answer.messages(owed, page),
         );
-        match begun {
+        match &begun {
             None => answer.ending(&poll.owed, 0, Ending::SessionOver),
-            Some(begun) => {
-                if let Some(superseded) = begun.superseded {
-                    Writer::default().end(superseded, Ending::Superseded, &shared.limits);
-                }
-                match begun.state {
-                    Beginning::Parked(serial) => return Some(serial),
-                    Beginning::CursorTooHigh => client::cursor_too_high(&poll, answer),
-                    Beginning::Answered => {}
-                }
-            }
+            Some(begun) if begun.state == Beginning::CursorTooHigh => client::cursor_too_high(&poll, answer),
+            Some(_) => {}
         }
-        socket.disown();
-        None
-    })
+        begun
+    });
+    if let Some(Began { superseded, state }) = begun {
+        if let Some(superseded) = superseded {
+            Writer::default().end(superseded, Ending::Superseded, &shared.limits);
+        }
+        if let Beginning::Parked(serial) = state {
+            return Next::Wait(poll.pid, serial);
+        }
+    }
+    socket.disown();
+    Next::Write(followed_by)
 }
 
 /// While the poll is parked; false when the connection has ended.
@@ -268,6 +262,6 @@ mod tests {
         let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let socket = Arc::new(Socket::new(stream, 0));
         let bytes = size_of_val(&serve(&socket, &node));
-        assert!(bytes <= 448, "{bytes}");
+        assert!(bytes <= 352, "{bytes}");
     }
 }
