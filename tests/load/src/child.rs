@@ -41,12 +41,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `system` and returns when it has said where it listens.
-    pub(crate) fn start(system: &System) -> Result<Self> {
+    /// Starts `system`, with these variables set, and returns when it has said where it listens.
+    pub(crate) fn start(system: &System, environment: &[(&str, &str)]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["child", &std::process::id().to_string()])
             .arg(&system.program)
             .args(&system.arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -145,7 +145,7 @@ fn measure(workload: &Workload, systems: &[System], rounds: u32) -> Result<Secti
             let system = &systems[index];
             let title = workload.title();
             eprintln!("round {} of {rounds}: {title}: {}", round + 1, system.name);
-            let mut server = Server::start(system)?;
+            let mut server = Server::start(system, workload.environment())?;
             let figures = workload.run(&server);
             section.add(index, figures.map_err(|error| server.explain(&error))?);
         }
