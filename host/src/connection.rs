@@ -1,8 +1,8 @@
-//! One client connection: hyper reads its requests; a poll that has to wait leaves hyper, and only the bare socket and
-//! this small task stay.
+//! One client connection: a plain poll is parsed where it was received, hyper reads all other requests; while a poll
+//! waits, only the bare socket and this small task stay.
 //!
-//! What keeps a parked poll right: the service only says that the request is a poll. The task takes the socket out of
-//! hyper first and parks it then, in one step with the check of the mailbox, so that a volley never finds a park
+//! What keeps a parked poll right: hyper's service only says that the request is a poll. The task takes the socket out
+//! of hyper first and parks it then, in one step with the check of the mailbox, so that a volley never finds a park
 //! without a socket. Whoever takes the poll out of its session writes the answer (see `socket`), and this task reads no
 //! further request until that is reported.
 
