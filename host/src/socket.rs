@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind::WouldBlock, Read as _};
+use std::io::{self, ErrorKind::WouldBlock, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -273,9 +273,10 @@ impl Socket {
         .await
     }
 
-    /// Writes what the socket takes without blocking; a copy of the rest.
+    /// Writes what the socket takes without blocking; a copy of the rest. Straight to the kernel: what tokio believes of
+    /// the socket matters only to who waits for it.
     pub fn write_now(&self, bytes: &[u8]) -> io::Result<Box<[u8]>> {
-        match self.stream.try_write(bytes) {
+        match (&*SockRef::from(&self.stream)).write(bytes) {
             Ok(n) => Ok(bytes[n..].into()),
             Err(error) if error.kind() == WouldBlock => Ok(bytes.into()),
             Err(error) => Err(error),
