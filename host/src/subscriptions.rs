@@ -55,11 +55,6 @@ impl Subscriptions {
         }
     }
 
-    /// How many a topic has.
-    pub fn count(&self, topic: &str) -> usize {
-        self.shard(topic).lock().get(topic).map_or(0, PidSet::len)
-    }
-
     /// How many topics have subscribers.
     pub fn topics(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()

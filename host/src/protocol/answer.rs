@@ -208,8 +208,8 @@ mod tests {
 
     #[test]
     fn messages_gap_and_cursor() {
-        let (limits, counter) = (Limits { mailbox_messages_max: 2, ..Limits::default() }, Arc::default());
-        let _: &Arc<MessageBytes> = &counter;
+        let (limits, counter) =
+            (Limits { mailbox_messages_max: 2, ..Limits::default() }, Arc::<MessageBytes>::default());
         let mut mailbox = Mailbox::default();
         for n in 1..=3 {
             mailbox.push(Message::new(format!("{{\"n\":{n}}}").into_bytes(), &counter), &limits, false);
