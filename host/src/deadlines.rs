@@ -4,8 +4,8 @@
 //! when the entry comes up, so re-polling, which moves the deadline, costs the wheel nothing.
 
 use crate::pid::Pid;
-use parking_lot::Mutex;
-use std::sync::atomic::{
+use crate::sync::Mutex;
+use crate::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Release},
 };

@@ -20,6 +20,7 @@ pub mod node;
 pub mod outcome;
 pub mod protocol;
 pub mod recipients;
+pub mod report;
 pub mod router;
 pub mod routes;
 pub mod socket;
@@ -43,6 +44,7 @@ pub mod denied;
 pub mod groups;
 pub mod places;
 pub mod shared;
+pub mod sync;
 pub mod tables;
 pub mod timers;
 

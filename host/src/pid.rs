@@ -12,6 +12,8 @@ const NODE_BITS: u32 = 10;
 
 /// How many slots a node has.
 pub const SLOTS_MAX: u32 = 1 << SLOT_BITS;
+/// Slots are made in chunks of so many, so that a small server stays small.
+pub const CHUNK_SLOTS: u32 = 4096;
 /// Generations of a slot count from 1 to this, then start again.
 pub const GENERATION_MAX: u32 = (1 << GENERATION_BITS) - 1;
 /// The highest node number.

@@ -8,16 +8,14 @@ use crate::deadlines::Deadlines;
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Page};
 use crate::message::{Message, MessageBytes};
-use crate::pid::{GENERATION_MAX, Pid, SLOTS_MAX};
+use crate::pid::{CHUNK_SLOTS, GENERATION_MAX, Pid, SLOTS_MAX};
 use crate::session::{AnswerTo, Owed, Parked, Secret, Session};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::{Mutex, OnceLock};
 use crate::token::Token;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-/// Slots come in chunks, so that a small server stays small.
-const CHUNK_SLOTS: u32 = 4096;
 /// A freed slot is used again only when so many are free: the longer it waits, the longer nobody can mistake a PID.
 const FREE_SLOTS_MIN: usize = 65_536;
 

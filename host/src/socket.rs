@@ -1,13 +1,13 @@
 //! A client's socket: hyper reads requests from it, and while a poll is parked it is bare and one other thread may
 //! write the answer straight into it.
 //!
-//! Who may write is decided elsewhere (whoever removes the parked poll from its session). Here is how the result of
-//! that write comes back: to the socket, never to the session. The socket's task reads no further request until the
-//! write is reported, and finishes a write that would block.
+//! Who may write is decided elsewhere (whoever removes the parked poll from its session). The result of that write comes
+//! back to the socket, never to the session (`report`). The socket's task reads no further request until it is told, and
+//! finishes a write that would block.
 
 use crate::limits::Limits;
+use crate::report::{Answered, Report};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use parking_lot::Mutex;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -15,7 +15,7 @@ use std::io::{self, ErrorKind::WouldBlock, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -37,7 +37,7 @@ pub struct Socket {
     phase: AtomicU8,
     /// The last write of hyper did not go through: something is still unflushed.
     blocked: AtomicBool,
-    answer: Mutex<Answer>,
+    report: Report,
 }
 
 /// Where a connection is between two requests.
@@ -54,39 +54,6 @@ enum Phase {
     Responding,
 }
 
-/// The answer that a parked poll is owed, and the task that may have to wait for it.
-#[derive(Debug)]
-struct Answer {
-    state: State,
-    /// The socket's task. Registered once; a delivery that went through does not wake it.
-    waker: Option<Waker>,
-    /// The task can do nothing but wait for the report, so it is woken even when all went well.
-    awaited: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    /// No poll is parked here.
-    Free,
-    /// A poll is parked, or somebody who took it away is about to write.
-    Owed,
-    Written,
-    /// The socket took only part of it.
-    Unfinished(Box<[u8]>),
-    Broken,
-}
-
-/// How a parked poll ended, as its task sees it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Answered {
-    /// The answer is in the kernel's hands.
-    Written,
-    /// This is left to write.
-    Unfinished(Box<[u8]>),
-    /// The write failed: the peer is gone.
-    Broken,
-}
-
 /// What a look at a readable socket shows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -101,14 +68,13 @@ pub enum Peer {
 impl Socket {
     /// Of a connection that the given worker serves.
     pub fn new(stream: TcpStream, worker: usize) -> Self {
-        let answer = Answer { state: State::Free, waker: None, awaited: false };
         Self {
             stream,
             worker,
             expires_s: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
             blocked: AtomicBool::new(false),
-            answer: Mutex::new(answer),
+            report: Report::default(),
         }
     }
 
@@ -215,46 +181,34 @@ impl Socket {
 
     /// To be called before a poll of this socket is parked.
     pub fn owe(&self) {
-        let mut answer = self.answer.lock();
-        debug_assert_eq!(answer.state, State::Free, "one poll at a time");
-        answer.state = State::Owed;
-        answer.awaited = false;
+        self.report.owe();
     }
 
     /// The poll was not parked after all, or its own task took it back: nobody else will write.
     pub fn disown(&self) {
-        self.answer.lock().state = State::Free;
+        self.report.disown();
     }
 
     /// Writes the whole answer of a poll that the caller removed from its session, and reports. Never blocks; what the
     /// socket does not take now its task finishes.
     pub fn answer(&self, bytes: &[u8], limits: &Limits) {
-        let state = match self.write_now(bytes) {
+        self.report.tell(match self.write_now(bytes) {
             Ok(rest) if rest.is_empty() => {
                 self.idle_until(Limits::second_in(limits.idle_ms));
-                State::Written
+                Answered::Written
             }
             Ok(rest) => {
                 self.responding_until(Limits::second_in(limits.write_ms));
-                State::Unfinished(rest)
+                Answered::Unfinished(rest)
             }
-            Err(_) => State::Broken,
-        };
-        let mut answer = self.answer.lock();
-        let all_is_well = state == State::Written;
-        answer.state = state;
-        // The next request wakes the task by itself, so a delivery that went through costs no wake-up.
-        let waker = if answer.awaited || !all_is_well { answer.waker.take() } else { None };
-        drop(answer);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+            Err(_) => Answered::Broken,
+        });
     }
 
     /// Waits until the parked poll was answered (some) or the socket became readable before that was seen (none).
     pub async fn answered_or_readable(&self) -> Option<Answered> {
         poll_fn(|context| {
-            if let Some(answered) = self.answer.lock().taken_or_register(context) {
+            if let Some(answered) = self.report.look(context) {
                 return Poll::Ready(Some(answered));
             }
             // An error shows in the look that follows.
@@ -265,12 +219,7 @@ impl Socket {
 
     /// Waits for the report of whoever removed the parked poll.
     pub async fn answered(&self) -> Answered {
-        poll_fn(|context| {
-            let mut answer = self.answer.lock();
-            answer.awaited = true;
-            answer.taken_or_register(context).map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+        poll_fn(|context| self.report.wait(context)).await
     }
 
     /// Writes what the socket takes without blocking; a copy of the rest. Straight to the kernel: what tokio believes of
@@ -299,26 +248,6 @@ impl Socket {
             }
         }
         Ok(())
-    }
-}
-
-impl Answer {
-    fn taken_or_register(&mut self, context: &Context<'_>) -> Option<Answered> {
-        let answered = match std::mem::replace(&mut self.state, State::Free) {
-            State::Written => Answered::Written,
-            State::Unfinished(rest) => Answered::Unfinished(rest),
-            State::Broken => Answered::Broken,
-            State::Owed => {
-                self.state = State::Owed;
-                if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                    self.waker = Some(context.waker().clone());
-                }
-                return None;
-            }
-            State::Free => unreachable!("only a socket that is owed an answer is waited for"),
-        };
-        self.awaited = false;
-        Some(answered)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::event::Event;
 use crate::limits::Limits;
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 
 /// The queue of one lane.
@@ -91,7 +91,7 @@ impl Queue {
     }
 
     /// A lane that is at work looks at its queue again by itself: no need for a syscall.
-    fn wake(&self, waiting: parking_lot::MutexGuard<'_, Waiting>) {
+    fn wake(&self, waiting: MutexGuard<'_, Waiting>) {
         let sleeping = waiting.sleeping;
         drop(waiting);
         if sleeping {
