@@ -5,6 +5,7 @@
 //! carries several messages.
 
 mod queue;
+mod slow;
 
 use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
 use crate::message::Message;
@@ -21,14 +22,18 @@ use crate::volley::Volley;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use queue::Queue;
+use slow::{Admitted, Slow};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The publishers' end of a lane.
 pub struct Lane {
     queue: Arc<Queue>,
+    /// How many events of slow topics wait.
+    set_aside: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -42,10 +47,19 @@ impl Lane {
         shared: Arc<Shared>,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(&shared.limits));
-        let volley = Volley::new(shared.workers.count());
-        let thread = LaneThread { queue: queue.clone(), mounted, guest: Some(guest), metrics, shared, volley };
+        let set_aside = Arc::<AtomicUsize>::default();
+        let thread = LaneThread {
+            queue: queue.clone(),
+            slow: Slow::new(&shared.limits),
+            set_aside: set_aside.clone(),
+            mounted,
+            guest: Some(guest),
+            metrics,
+            volley: Volley::new(shared.workers.count()),
+            shared,
+        };
         let thread = std::thread::Builder::new().name(name).spawn(move || thread.run())?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, set_aside, thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues an event; a full lane gives it back.
@@ -62,7 +76,7 @@ impl Lane {
 
     /// How many events wait.
     pub fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.set_aside.load(Relaxed)
     }
 
     /// Routes what is queued, then ends the thread.
@@ -79,6 +93,8 @@ const VOLLEY_AGE_MAX: Duration = Duration::from_millis(5);
 
 struct LaneThread {
     queue: Arc<Queue>,
+    slow: Slow,
+    set_aside: Arc<AtomicUsize>,
     /// What to route by; another thread may publish a new one at any time.
     mounted: Arc<ArcSwap<Mounted>>,
     /// None after a fault, until the next event.
@@ -94,20 +110,53 @@ type Prepared = (Vec<u64>, Arc<Message>);
 impl LaneThread {
     fn run(mut self) {
         let mut batch = Vec::new();
-        while self.queue.take_batch(&mut batch) {
+        while self.queue.take_batch(&mut batch, self.slow.len() == 0) || self.slow.len() > 0 {
             self.volley.begin();
-            let mut begun = Instant::now();
-            for mut event in batch.drain(..) {
-                let reply = std::mem::replace(&mut event.reply, Reply::nobody());
-                let answer = self.handle_contained(&event);
-                reply.send(answer);
-                if begun.elapsed() > VOLLEY_AGE_MAX {
+            let begun = Instant::now();
+            let (mut now, mut fired) = (begun, begun);
+            let any = !batch.is_empty();
+            for event in batch.drain(..) {
+                match self.slow.admit(event, now) {
+                    Admitted::Now(event) => now = self.route_one(event, now),
+                    Admitted::Waits => {}
+                    Admitted::Refused(event) => self.turn_away(event),
+                }
+                if now - fired > VOLLEY_AGE_MAX {
                     self.fire();
-                    begun = Instant::now();
+                    fired = now;
                 }
             }
+            self.slow.others_ran(any.then(|| now - begun));
+            if let Some(event) = self.slow.next() {
+                // What the others were sent does not wait for it.
+                self.fire();
+                let before = now;
+                now = self.route_one(event, now);
+                self.slow.slow_ran(now - before);
+            }
+            self.set_aside.store(self.slow.len(), Relaxed);
             self.fire();
         }
+    }
+
+    /// Routes an event and answers who caused it; when it was done.
+    fn route_one(&mut self, mut event: Event, begun: Instant) -> Instant {
+        let reply = std::mem::replace(&mut event.reply, Reply::nobody());
+        let answer = self.handle_contained(&event);
+        reply.send(answer);
+        if self.guest.is_none() {
+            // The one who broke the instance waits for the next one, not whoever comes after. If there can be none,
+            // the next event is told why.
+            self.guest = Guest::warm(&self.mounted.load(), &self.shared).ok();
+        }
+        let done = Instant::now();
+        self.slow.ran(&event.topic, done - begun, done);
+        done
+    }
+
+    fn turn_away(&self, event: Event) {
+        self.metrics.busy.inc();
+        event.reply.send(Err(Unrouted::Busy));
     }
 
     fn fire(&mut self) {

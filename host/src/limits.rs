@@ -49,7 +49,7 @@ limits! {
     mailbox_messages_max = 2_000;
     /// Bytes kept for a session; the oldest is dropped, but the newest message always stays.
     mailbox_bytes_max = MIB;
-    /// Bytes of all messages in memory; beyond it a delivery leaves a mailbox only its newest message.
+    /// Bytes of all messages and mailboxes in memory; beyond it mailboxes that hold more than their share are trimmed.
     mailboxes_bytes_max = 1024 * MIB;
     /// Messages in one response; the next poll gets the rest.
     response_messages_max = 1_000;
@@ -85,6 +85,10 @@ limits! {
     lane_queue_events_max = 4_096;
     /// Bytes of event data waiting in one lane; 503 beyond.
     lane_queue_bytes_max = 64 * MIB;
+    /// A topic whose event took longer waits behind its lane's other topics from then on, until it has rested.
+    slow_event_ms = 50;
+    /// Events of such topics that wait in one lane, of as many bytes as its queue holds; 503 beyond.
+    lane_slow_events_max = 1_024;
     /// Events that a lane routes before it fires the volley for all of them.
     lane_batch_events_max = 64;
     /// Sockets that a lane writes by itself; a larger volley is written by the connections' own threads.

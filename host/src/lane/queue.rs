@@ -59,12 +59,12 @@ impl Queue {
         self.wake(waiting);
     }
 
-    /// Waits for events and moves up to a batch of them; false when the queue is closed and empty.
-    pub(super) fn take_batch(&self, batch: &mut Vec<Event>) -> bool {
+    /// Moves up to a batch of events, waiting for the first if it may; false when the queue is closed and empty.
+    pub(super) fn take_batch(&self, batch: &mut Vec<Event>, may_wait: bool) -> bool {
         let mut waiting = self.waiting.lock();
         while waiting.offered.is_empty() && waiting.reserved.is_empty() {
-            if waiting.closed {
-                return false;
+            if waiting.closed || !may_wait {
+                return !waiting.closed;
             }
             waiting.sleeping = true;
             self.came.wait(&mut waiting);
@@ -131,16 +131,16 @@ mod tests {
             queue.offer_reserved(event(id, Happening::Exit(ExitReason::Timeout)));
         }
         let mut batch = Vec::new();
-        assert!(queue.take_batch(&mut batch));
+        assert!(queue.take_batch(&mut batch, true));
         assert_eq!(ids(&mut batch), [11, 12, 1, 2]);
         assert!(queue.offer(publish(5, 1)).is_ok(), "there is room again");
-        assert!(queue.take_batch(&mut batch));
+        assert!(queue.take_batch(&mut batch, true));
         assert_eq!(ids(&mut batch), [13, 14, 3, 5]);
         queue.close();
         assert!(queue.offer(publish(6, 1)).is_err());
-        assert!(queue.take_batch(&mut batch), "what was accepted is routed");
+        assert!(queue.take_batch(&mut batch, true), "what was accepted is routed");
         assert_eq!(ids(&mut batch), [15]);
-        assert!(!queue.take_batch(&mut batch));
+        assert!(!queue.take_batch(&mut batch, true));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
         assert!(queue.offer(publish(1, 50)).is_ok());
         assert!(queue.offer(publish(2, 1)).is_err());
         let mut batch = Vec::new();
-        assert!(queue.take_batch(&mut batch));
+        assert!(queue.take_batch(&mut batch, true));
         assert!(queue.offer(publish(3, 5)).is_ok());
         assert!(queue.offer(publish(4, 6)).is_err());
         assert!(queue.offer(publish(5, 5)).is_ok());
