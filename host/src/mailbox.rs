@@ -11,6 +11,17 @@ use std::sync::Arc;
 /// A mailbox that emptied gives its memory back when it had grown beyond this many messages (arbitrary, small).
 const KEPT_CAPACITY: usize = 8;
 
+/// How much of a mailbox the whole process has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// As much as its own bounds allow.
+    Own,
+    /// For its newest message.
+    Newest,
+    /// For nothing: the message is dropped, too.
+    None,
+}
+
 /// The messages of one session, in order.
 #[derive(Debug, Default)]
 pub struct Mailbox {
@@ -33,18 +44,31 @@ pub struct Page<'a> {
 }
 
 impl Mailbox {
-    /// Adds the newest message; how many old ones had to go for it.
-    pub fn push(&mut self, message: Arc<Message>, limits: &Limits, trim: bool) -> u64 {
+    /// Adds the newest message; how many had to go for it.
+    pub fn push(&mut self, message: &Arc<Message>, limits: &Limits, room: Room) -> u64 {
         let before = self.kept.len() as u64 + 1;
+        let own_bytes = self.own_bytes();
         self.bytes += message.json().len() as u64;
         self.newest += 1;
-        self.kept.push_back(message);
-        let (messages_max, bytes_max) =
-            if trim { (1, 0) } else { (limits.mailbox_messages_max, limits.mailbox_bytes_max) };
-        while self.kept.len() > 1 && (self.kept.len() as u64 > messages_max || self.bytes > bytes_max) {
-            self.pop_oldest();
+        self.kept.push_back(message.clone());
+        match room {
+            Room::Own => self.keep(1, limits.mailbox_messages_max, limits.mailbox_bytes_max),
+            Room::Newest => self.keep(1, 1, 0),
+            Room::None => self.keep(0, 0, 0),
         }
+        message.count_mailbox(own_bytes, self.own_bytes());
         before - self.kept.len() as u64
+    }
+
+    /// Drops the oldest until what is kept weighs so much at most; how many that were.
+    pub fn trim(&mut self, bytes_max: u64) -> u64 {
+        let before = self.kept.len();
+        let own_bytes = self.own_bytes();
+        if let Some(newest) = self.kept.back().cloned() {
+            self.keep(0, u64::MAX, bytes_max);
+            newest.count_mailbox(own_bytes, self.own_bytes());
+        }
+        (before - self.kept.len()) as u64
     }
 
     /// Deletes everything up to the cursor; false when no such message was ever sent.
@@ -53,11 +77,14 @@ impl Mailbox {
         if cursor > self.newest {
             return false;
         }
+        let own_bytes = self.own_bytes();
+        let mut last = None;
         while self.oldest() <= cursor && !self.kept.is_empty() {
-            self.pop_oldest();
+            last = self.pop_oldest();
         }
-        if self.kept.is_empty() && self.kept.capacity() > KEPT_CAPACITY {
-            self.kept = VecDeque::new();
+        if let Some(last) = last {
+            self.give_back();
+            last.count_mailbox(own_bytes, self.own_bytes());
         }
         self.acknowledged = self.acknowledged.max(cursor);
         true
@@ -66,10 +93,11 @@ impl Mailbox {
     /// The messages after the cursor, up to the bounds of one response. One message always fits.
     pub fn after(&self, cursor: u64, limits: &Limits) -> Page<'_> {
         let cursor = cursor.max(self.acknowledged);
-        let first = (cursor + 1).max(self.oldest());
-        if first > self.newest {
+        if cursor >= self.newest {
             return Page { cursor, gap: 0, messages: self.kept.range(..0) };
         }
+        // One past the newest when all of it was dropped.
+        let first = (cursor + 1).max(self.oldest());
         let from = (first - self.oldest()) as usize;
         let (mut to, mut bytes) = (from, 0);
         for message in self.kept.range(from..) {
@@ -118,9 +146,39 @@ impl Mailbox {
         self.newest + 1 - self.kept.len() as u64
     }
 
-    fn pop_oldest(&mut self) {
-        if let Some(message) = self.kept.pop_front() {
-            self.bytes -= message.json().len() as u64;
+    /// Drops the oldest until the bounds hold or only so many are left.
+    fn keep(&mut self, at_least: usize, messages_max: u64, bytes_max: u64) {
+        while self.kept.len() > at_least && (self.kept.len() as u64 > messages_max || self.bytes > bytes_max) {
+            self.pop_oldest();
+        }
+        self.give_back();
+    }
+
+    fn pop_oldest(&mut self) -> Option<Arc<Message>> {
+        let message = self.kept.pop_front()?;
+        self.bytes -= message.json().len() as u64;
+        Some(message)
+    }
+
+    /// Gives memory back once hardly any of it is used.
+    fn give_back(&mut self) {
+        if self.kept.len() <= 1 && self.kept.capacity() > KEPT_CAPACITY {
+            self.kept.shrink_to_fit();
+        }
+    }
+
+    /// What it weighs besides the messages, once that is more than a few pointers.
+    fn own_bytes(&self) -> u64 {
+        let capacity = self.kept.capacity();
+        if capacity > KEPT_CAPACITY { (capacity * size_of::<Arc<Message>>()) as u64 } else { 0 }
+    }
+}
+
+impl Drop for Mailbox {
+    /// A mailbox that weighs anything keeps a message: an emptied one has given its memory back.
+    fn drop(&mut self) {
+        if let Some(message) = self.kept.front() {
+            message.count_mailbox(self.own_bytes(), 0);
         }
     }
 }
@@ -134,7 +192,9 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Push(usize),
-        Trim(usize),
+        Squeezed(usize),
+        Lost(usize),
+        Trim(u64),
         Acknowledge(u64),
         Read(u64),
     }
@@ -142,7 +202,9 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => (0..40usize).prop_map(Step::Push),
-            1 => (0..40usize).prop_map(Step::Trim),
+            1 => (0..40usize).prop_map(Step::Squeezed),
+            1 => (0..40usize).prop_map(Step::Lost),
+            1 => (0..100u64).prop_map(Step::Trim),
             2 => (0..60u64).prop_map(Step::Acknowledge),
             3 => (0..60u64).prop_map(Step::Read),
         ];
@@ -158,10 +220,9 @@ mod tests {
     }
 
     impl Model {
-        fn push(&mut self, size: usize, messages_max: usize, bytes_max: usize) {
-            self.sizes.push(size);
+        fn keep(&mut self, at_least: usize, messages_max: usize, bytes_max: usize) {
             let kept = |model: &Self| model.sizes[model.first_kept..].to_vec();
-            while kept(self).len() > 1
+            while kept(self).len() > at_least
                 && (kept(self).len() > messages_max || kept(self).iter().sum::<usize>() > bytes_max)
             {
                 self.first_kept += 1;
@@ -182,13 +243,25 @@ mod tests {
                 match step {
                     Step::Push(size) => {
                         let kept_before = mailbox.len() as u64;
-                        let dropped = mailbox.push(Message::new(vec![b'x'; size], &counter), &limits, false);
+                        let dropped = mailbox.push(&Message::new(vec![b'x'; size], &counter), &limits, Room::Own);
                         prop_assert_eq!(kept_before + 1 - dropped, mailbox.len() as u64);
-                        model.push(size, 10, 200);
+                        model.sizes.push(size);
+                        model.keep(1, 10, 200);
                     }
-                    Step::Trim(size) => {
-                        mailbox.push(Message::new(vec![b'x'; size], &counter), &limits, true);
-                        model.push(size, 1, 0);
+                    Step::Squeezed(size) => {
+                        mailbox.push(&Message::new(vec![b'x'; size], &counter), &limits, Room::Newest);
+                        model.sizes.push(size);
+                        model.keep(1, 1, 0);
+                    }
+                    Step::Lost(size) => {
+                        mailbox.push(&Message::new(vec![b'x'; size], &counter), &limits, Room::None);
+                        model.sizes.push(size);
+                        model.keep(0, 0, 0);
+                    }
+                    Step::Trim(bytes_max) => {
+                        let kept_before = mailbox.len() as u64;
+                        prop_assert_eq!(kept_before - mailbox.trim(bytes_max), mailbox.len() as u64);
+                        model.keep(0, usize::MAX, bytes_max as usize);
                     }
                     Step::Acknowledge(cursor) => {
                         let known = cursor as usize <= model.sizes.len();
@@ -203,13 +276,14 @@ mod tests {
                         let cursor = (cursor as usize).max(model.acknowledged);
                         let first = cursor.max(model.first_kept);
                         let got: Vec<usize> = page.messages.map(|message| message.json().len()).collect();
-                        if first >= model.sizes.len() {
+                        if cursor >= model.sizes.len() {
                             prop_assert!(got.is_empty());
                             prop_assert_eq!((page.cursor, page.gap), (cursor as u64, 0));
                             continue;
                         }
-                        prop_assert!(!got.is_empty() && got.len() <= 4);
-                        prop_assert!(got.len() == 1 || got.iter().sum::<usize>() <= 90);
+                        prop_assert_eq!(got.is_empty(), first == model.sizes.len());
+                        prop_assert!(got.len() <= 4);
+                        prop_assert!(got.len() <= 1 || got.iter().sum::<usize>() <= 90);
                         prop_assert_eq!(&got[..], &model.sizes[first..first + got.len()]);
                         prop_assert_eq!(page.cursor as usize, first + got.len());
                         prop_assert_eq!(page.gap as usize, first - cursor);
@@ -229,8 +303,9 @@ mod tests {
         let (limits, counter) = (Limits::default(), Arc::new(MessageBytes::default()));
         let mut mailbox = Mailbox::default();
         for _ in 0..1000 {
-            mailbox.push(Message::new(vec![b'x'; 10], &counter), &limits, false);
+            mailbox.push(&Message::new(vec![b'x'; 10], &counter), &limits, Room::Own);
         }
+        assert!(counter.now() > 1000 * (10 + 8), "a large mailbox is counted, too");
         assert!(mailbox.acknowledge(1000));
         assert_eq!((mailbox.kept.capacity(), counter.now()), (0, 0));
     }

@@ -6,7 +6,7 @@
 use crate::clock;
 use crate::deadlines::Deadlines;
 use crate::limits::Limits;
-use crate::mailbox::{Mailbox, Page};
+use crate::mailbox::{Mailbox, Page, Room};
 use crate::message::{Message, MessageBytes};
 use crate::pid::{CHUNK_SLOTS, GENERATION_MAX, Pid, SLOTS_MAX};
 use crate::session::{AnswerTo, Owed, Parked, Secret, Session};
@@ -183,9 +183,9 @@ impl Sessions {
 
     /// Puts a message into a mailbox. A poll is reported once a volley.
     pub fn push(&self, pid: Pid, message: &Arc<Message>, volley: u64) -> Pushed {
-        let trim = self.message_bytes.now() > self.limits.mailboxes_bytes_max;
+        let room = self.room();
         let pushed = self.with(pid, |session| {
-            let dropped = session.mailbox.push(message.clone(), &self.limits, trim);
+            let dropped = session.mailbox.push(message, &self.limits, room);
             if dropped > 0 {
                 self.dropped.fetch_add(dropped, Relaxed);
             }
@@ -198,6 +198,34 @@ impl Sessions {
             }
         });
         pushed.unwrap_or(Pushed::Dead)
+    }
+
+    /// Beyond the bound each mailbox that is sent to keeps its newest message, until the fat ones have been trimmed
+    /// (`relieve`); an eighth beyond, nothing.
+    fn room(&self) -> Room {
+        let (now, max) = (self.message_bytes.now(), self.limits.mailboxes_bytes_max);
+        match now.saturating_sub(max) {
+            0 => Room::Own,
+            beyond if beyond <= max / 8 => Room::Newest,
+            _ => Room::None,
+        }
+    }
+
+    /// If all mailboxes together are too large, trims those that have more than their share of half of the bound; how
+    /// many messages were dropped.
+    pub fn relieve(&self) -> u64 {
+        let max = self.limits.mailboxes_bytes_max;
+        if self.message_bytes.now() <= max {
+            return 0;
+        }
+        let share = max / 2 / self.live().max(1);
+        let mut dropped = 0;
+        self.walk(0, |_, session| {
+            dropped += session.mailbox.trim(share);
+            true
+        });
+        self.dropped.fetch_add(dropped, Relaxed);
+        dropped
     }
 
     /// Takes a parked poll that has messages now, and renders them.

@@ -138,3 +138,25 @@ fn deadlines_end_polls_and_then_sessions() {
     assert_eq!(due_at(60_000 + 4 * TICK_MS), (1, vec![]));
     assert!(sessions.is_live(ann));
 }
+
+#[test]
+fn when_all_mailboxes_are_too_large_the_fat_ones_are_trimmed() {
+    let sessions = sessions(Limits { mailboxes_bytes_max: 100_000, ..Limits::default() });
+    let (fat, thin) = (sessions.open(None, None).unwrap().pid, sessions.open(None, None).unwrap().pid);
+    sessions.push(thin, &message(&sessions, "thin"), 1);
+    assert_eq!(sessions.relieve(), 0, "there is room");
+    let large = "x".repeat(1000);
+    for _ in 0..1000 {
+        sessions.push(fat, &message(&sessions, &large), 1);
+        assert!(sessions.message_bytes.now() <= 100_000 + 100_000 / 8 + 2 * 1100, "however much is sent");
+    }
+    // What it was sent beyond the bound left it its newest message, and so made room for others at once.
+    for _ in 0..90 {
+        sessions.push(fat, &message(&sessions, &large), 1);
+    }
+    sessions.push(fat, &message(&sessions, &"x".repeat(20_000)), 1);
+    let (before, dropped) = (sessions.dropped(), sessions.relieve());
+    assert_eq!(sessions.dropped(), before + dropped);
+    assert!(sessions.message_bytes.now() <= 50_000, "{}", sessions.message_bytes.now());
+    assert_eq!(poll(&sessions, thin, Some(0)).1, Some((1, 1)), "who had little lost nothing");
+}

@@ -191,7 +191,7 @@ impl Date {
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::mailbox::Mailbox;
+    use crate::mailbox::{Mailbox, Room};
     use crate::message::{Message, MessageBytes};
     use std::sync::Arc;
 
@@ -212,7 +212,7 @@ mod tests {
             (Limits { mailbox_messages_max: 2, ..Limits::default() }, Arc::<MessageBytes>::default());
         let mut mailbox = Mailbox::default();
         for n in 1..=3 {
-            mailbox.push(Message::new(format!("{{\"n\":{n}}}").into_bytes(), &counter), &limits, false);
+            mailbox.push(&Message::new(format!("{{\"n\":{n}}}").into_bytes(), &counter), &limits, Room::Own);
         }
         let (head, body) =
             rendered(&Owed::default(), |answer| answer.messages(&Owed::default(), mailbox.after(0, &limits)));
