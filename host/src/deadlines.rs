@@ -49,7 +49,10 @@ impl Deadlines {
         let now = now_ms / TICK_MS;
         for tick in self.done.load(Acquire) + 1..=now {
             self.done.store(tick, Release);
-            for pid in std::mem::take(&mut *self.buckets[(tick % TICKS) as usize].lock()) {
+            // Under a name of its own: in the head of the loop the lock would be held to the loop's end, and looking at a
+            // session takes that session's lock, which comes first.
+            let due = std::mem::take(&mut *self.buckets[(tick % TICKS) as usize].lock());
+            for pid in due {
                 look_at(pid, tick);
             }
         }
