@@ -108,7 +108,7 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
                 }
                 Reaction::Hold(held) => {
                     socket.never_expire();
-                    held.answered().await
+                    held.answered(socket.peer_closed()).await
                 }
             };
             socket.responding_until(Limits::second_in(limits.write_ms));
@@ -121,8 +121,13 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
         .max_buf_size(limits.request_head_bytes_max as usize)
         .serve_connection(HyperIo::new(socket.clone(), leftover, limits.clone()), service);
     let ended = poll_fn(|context| {
+        // hyper does not read while a request is served, so it would not see that the socket was shut down.
+        if socket.is_cut_off(context) {
+            return Poll::Ready(Err(Ok(())));
+        }
         let ended = connection.poll_without_shutdown(context);
-        match leaving.lock().take() {
+        let left = leaving.lock().take();
+        match left {
             Some(poll) => Poll::Ready(Ok(poll)),
             None => ended.map(Err),
         }

@@ -6,8 +6,8 @@ use crate::limits::Limits;
 use crate::pid::Pid;
 use crate::sessions::Sessions;
 use crate::subscriptions::PidSet;
+use crate::sync::Mutex;
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -84,11 +84,19 @@ impl Scope {
             return badarg(format!("a group's name has at most {} bytes", self.limits.group_bytes_max));
         }
         let mut members = self.members.lock();
-        if members.memberships + pids.len() as u64 > self.limits.group_members_max {
-            return Err(Denied::Limit("group_members_max"));
-        }
         // Looked at under the scope's lock: a session that ends later leaves after we are done.
         let live = |bits: &&u64| Pid::from_bits(**bits).is_some_and(|pid| self.sessions.is_live(pid));
+        let places = self.limits.group_members_max.saturating_sub(members.memberships);
+        if pids.len() as u64 > places {
+            // Only those that would be new need a place.
+            let mut fresh: Vec<u64> = pids.iter().filter(live).copied().collect();
+            fresh.retain(|bits| !members.contains(group, *bits));
+            fresh.sort_unstable();
+            fresh.dedup();
+            if fresh.len() as u64 > places {
+                return Err(Denied::Limit("group_members_max"));
+            }
+        }
         Ok(pids.iter().filter(live).filter(|bits| members.add(group, **bits)).count() as u64)
     }
 
@@ -144,6 +152,10 @@ impl Members {
         self.of.entry(pid).or_default().push(name);
         self.memberships += 1;
         true
+    }
+
+    fn contains(&self, group: &[u8], pid: u64) -> bool {
+        self.groups.get(group).is_some_and(|pids| pids.contains(&pid))
     }
 
     fn remove(&mut self, group: &[u8], pid: u64) -> bool {
@@ -204,7 +216,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_scope_is_a_set_of_pairs_of_which_the_dead_are_gone(steps in steps()) {
-            let limits = Arc::new(Limits::default());
+            let limits = Arc::new(Limits { group_members_max: 9, ..Limits::default() });
             let sessions = Arc::new(Sessions::new(0, limits.clone()));
             let pids: Vec<Pid> = (0..8).map(|_| sessions.open(None, None).unwrap().pid).collect();
             let groups = Groups::new(limits, sessions.clone());
@@ -214,11 +226,15 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Join(group, who) => {
-                        let mut joined = 0;
-                        for pid in &who {
-                            joined += u64::from(!dead.contains(pid) && model.insert((group, *pid)));
+                        let mut joined: BTreeSet<_> =
+                            who.iter().filter(|pid| !dead.contains(*pid)).map(|pid| (group, *pid)).collect();
+                        joined = &joined - &model;
+                        let fits = model.len() + joined.len() <= 9;
+                        let expected = if fits { Ok(joined.len() as u64) } else { Err(Denied::Limit("group_members_max")) };
+                        prop_assert_eq!(scope.join(&[group], &bits(&who)), expected);
+                        if fits {
+                            model.append(&mut joined);
                         }
-                        prop_assert_eq!(scope.join(&[group], &bits(&who)), Ok(joined));
                     }
                     Step::Leave(group, who) => {
                         let left = who.iter().filter(|pid| model.remove(&(group, **pid))).count() as u64;

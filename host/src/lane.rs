@@ -82,7 +82,8 @@ impl Lane {
     /// Routes what is queued, then ends the thread.
     pub fn finish(&self) {
         self.queue.close();
-        if let Some(thread) = self.thread.lock().take() {
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
             thread.join().expect("a lane's thread does not panic");
         }
     }

@@ -101,15 +101,15 @@ impl Node {
     /// Ends a session; false when there was none.
     pub fn end_session(&self, pid: Pid, reason: ExitReason) -> bool {
         let Some(session) = self.shared.sessions.end(pid) else { return false };
-        self.session_over(pid, *session, reason);
+        self.session_over(pid, *session, reason, &mut Writer::default());
         true
     }
 
     /// A session has ended: it leaves its groups, its poll is told, and its exits are routed, one for each topic.
-    fn session_over(&self, pid: Pid, session: Session, reason: ExitReason) {
+    fn session_over(&self, pid: Pid, session: Session, reason: ExitReason, writer: &mut Writer) {
         self.shared.groups.exit(pid);
         if let Some(parked) = session.parked {
-            Writer::default().end(parked, Ending::SessionOver, &self.shared.limits);
+            writer.end(parked, Ending::SessionOver, &self.shared.limits);
         }
         let routes = self.routes.load();
         for topic in session.topics {
@@ -124,13 +124,20 @@ impl Node {
         }
     }
 
-    /// Does what has come due: ends polls that have waited long enough, and sessions that nobody asks for. To be called
-    /// every now and then from one thread.
+    /// Does what has come due: ends polls that have waited long enough, and sessions that nobody asks for; trims
+    /// mailboxes when all together are too large. To be called every now and then from one thread.
     pub fn tick(&self, writer: &mut Writer) {
         self.shared.sessions.come_due(clock::now_ms(), |due| match due {
             Due::Poll(parked) => writer.end(parked, Ending::Deadline, &self.shared.limits),
-            Due::Linger(pid, session) => self.session_over(pid, *session, ExitReason::Timeout),
+            Due::Linger(pid, session) => self.session_over(pid, *session, ExitReason::Timeout, writer),
         });
+        let dropped = self.shared.sessions.relieve();
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "all mailboxes together were too large (mailboxes_bytes_max): the fattest are trimmed"
+            );
+        }
     }
 
     /// Turns a timer into an event.

@@ -83,9 +83,28 @@ impl Report {
         state.awaited = true;
         state.taken_or_noted(context).map_or(Poll::Pending, Poll::Ready)
     }
+
+    /// Notes the task while no poll is parked.
+    pub fn note(&self, context: &Context<'_>) {
+        self.0.lock().note(context);
+    }
+
+    /// Wakes the task, whatever it waits for.
+    pub fn wake(&self) {
+        let waker = self.0.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 impl State {
+    fn note(&mut self, context: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.waker = Some(context.waker().clone());
+        }
+    }
+
     fn taken_or_noted(&mut self, context: &Context<'_>) -> Option<Answered> {
         match std::mem::replace(&mut self.stage, Stage::Free) {
             Stage::Told(answered) => {
@@ -94,9 +113,7 @@ impl State {
             }
             Stage::Owed => {
                 self.stage = Stage::Owed;
-                if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                    self.waker = Some(context.waker().clone());
-                }
+                self.note(context);
                 None
             }
             Stage::Free => unreachable!("only a socket that is owed an answer is waited for"),

@@ -1,7 +1,8 @@
 //! The server from start to drain: who listens, which threads there are, and how it goes down.
 //!
-//! Data plane: the accept thread, the workers that serve connections, the lanes that route. Control plane: this
-//! runtime, with the admin listener, the clock and the timers; nothing that happens to clients keeps operators out.
+//! Data plane: the accept thread, the workers that serve connections, the lanes that route, the thread that ends what has
+//! waited long enough. Control plane: this runtime, with the admin listener and the timers; nothing that happens to
+//! clients keeps operators out.
 
 use crate::accept::{self, Acceptor};
 use crate::admin_token;
@@ -27,6 +28,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,6 +54,7 @@ pub struct Server {
     acceptor: Acceptor,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     stop_workers: watch::Sender<bool>,
+    _ticking: mpsc::Sender<()>,
 }
 
 impl Server {
@@ -72,11 +75,12 @@ impl Server {
         let token = admin_token.token.filter(|_| !admin.ip().is_loopback());
         let door = Arc::new(Door { names: config.admin_hosts.clone(), token });
         spawn_local(serve_admin(admin_listener, node.clone(), door));
-        spawn_local(tick(node.clone()));
         spawn_local(fire_timers(node.clone()));
+        let ticking = start_ticking(node.clone())?;
         let acceptor = Acceptor::start(listener, shared)?;
         let listen = acceptor.address;
-        Ok(Self { listen, admin, admin_token_file: admin_token.file, node, acceptor, workers, stop_workers })
+        let admin_token_file = admin_token.file;
+        Ok(Self { listen, admin, admin_token_file, node, acceptor, workers, stop_workers, _ticking: ticking })
     }
 
     /// Goes down gently: nothing new is taken on, parked polls are ended one after the other, what was accepted is
@@ -207,13 +211,16 @@ fn start_workers(
     inboxes.into_iter().enumerate().map(start).collect()
 }
 
-/// Ends what has waited long enough.
-async fn tick(node: Arc<Node>) {
-    let mut writer = Writer::default();
-    loop {
-        tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
-        node.tick(&mut writer);
-    }
+/// Ends what has waited long enough, on a thread of its own: much may come due at once. It ends with the handle.
+fn start_ticking(node: Arc<Node>) -> std::io::Result<mpsc::Sender<()>> {
+    let (handle, ended) = mpsc::channel();
+    std::thread::Builder::new().name("deadlines".into()).spawn(move || {
+        let mut writer = Writer::default();
+        while ended.recv_timeout(Duration::from_millis(TICK_MS)) == Err(RecvTimeoutError::Timeout) {
+            node.tick(&mut writer);
+        }
+    })?;
+    Ok(handle)
 }
 
 async fn fire_timers(node: Arc<Node>) {

@@ -37,6 +37,8 @@ pub struct Socket {
     phase: AtomicU8,
     /// The last write of hyper did not go through: something is still unflushed.
     blocked: AtomicBool,
+    /// Its time was up.
+    cut_off: AtomicBool,
     report: Report,
 }
 
@@ -74,6 +76,7 @@ impl Socket {
             expires_s: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
             blocked: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             report: Report::default(),
         }
     }
@@ -129,10 +132,36 @@ impl Socket {
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 
-    /// Ends the connection from outside: its task reads the end of the stream.
+    /// Ends the connection from outside: its task reads the end of the stream, or is woken where it does not read.
     pub fn shut_down(&self) {
+        self.cut_off.store(true, Relaxed);
         // It fails only where the peer was faster.
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        self.report.wake();
+    }
+
+    /// Whether it was ended from outside; if not, the task is woken when it is.
+    pub fn is_cut_off(&self, context: &Context<'_>) -> bool {
+        self.report.note(context);
+        self.cut_off.load(Relaxed)
+    }
+
+    /// Until the peer has ended its side. What it sends stays where it is; if there is any, this never returns.
+    pub async fn peer_closed(&self) {
+        poll_fn(|context| {
+            loop {
+                match self.stream.poll_read_ready(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(())) => match self.look() {
+                        Peer::Closed => return Poll::Ready(()),
+                        Peer::Sends => return Poll::Pending,
+                        Peer::Quiet => {}
+                    },
+                }
+            }
+        })
+        .await;
     }
 
     /// Whether something that hyper wrote has not left yet.

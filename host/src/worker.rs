@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 /// How often a worker looks for connections whose time is up.
 const SWEEP: Duration = Duration::from_millis(250);
+/// How many it looks at before it looks after its other work.
+const SWEEP_CHUNK: usize = 4096;
 
 /// All connections of this worker; the gone ones are forgotten at each sweep.
 type Connections = Rc<RefCell<Vec<Weak<Socket>>>>;
@@ -80,12 +82,27 @@ async fn sweep(node: Arc<Node>, connections: Connections) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let (now_s, draining) = (clock::coarse_s(), node.is_draining());
-        connections.borrow_mut().retain(|socket| {
-            let Some(socket) = socket.upgrade() else { return false };
-            if socket.expired(now_s) || (draining && socket.is_idle()) {
-                socket.shut_down();
-            }
-            true
-        });
+        let mut at = 0;
+        while at < connections.borrow().len() {
+            at = sweep_chunk(&mut connections.borrow_mut(), at, now_s, draining);
+            tokio::task::yield_now().await;
+        }
     }
+}
+
+/// From there on; where the next chunk begins.
+fn sweep_chunk(connections: &mut Vec<Weak<Socket>>, from: usize, now_s: u32, draining: bool) -> usize {
+    let mut at = from;
+    for _ in 0..SWEEP_CHUNK.min(connections.len() - from) {
+        let Some(socket) = connections[at].upgrade() else {
+            // The last one takes its place and is looked at next.
+            connections.swap_remove(at);
+            continue;
+        };
+        if socket.expired(now_s) || (draining && socket.is_idle()) {
+            socket.shut_down();
+        }
+        at += 1;
+    }
+    at
 }

@@ -91,12 +91,11 @@ impl Slow {
             return;
         }
         let until = now + SLOW_FOR;
-        match self.topics.get_mut(topic) {
-            Some(slow) => slow.until = until,
-            None => {
-                self.topics.retain(|_, slow| !slow.waiting.is_empty() || slow.until > now);
-                self.topics.insert(topic.clone(), SlowTopic { until, waiting: VecDeque::new() });
-            }
+        if let Some(slow) = self.topics.get_mut(topic) {
+            slow.until = until;
+        } else {
+            self.topics.retain(|_, slow| !slow.waiting.is_empty() || slow.until > now);
+            self.topics.insert(topic.clone(), SlowTopic { until, waiting: VecDeque::new() });
         }
     }
 
