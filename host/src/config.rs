@@ -3,7 +3,7 @@
 //! A flag wins over its environment variable, both win over the file, the file over the default.
 
 use crate::limits::{self, Limits};
-use crate::protocol::cors::Cors;
+use crate::origins::Cors;
 use crate::topic::Pattern;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -194,11 +194,18 @@ pub struct BadConfig(String);
 impl Flags {
     /// One valid value, or what is wrong.
     pub fn resolve(self) -> Result<Config, BadConfig> {
-        let (file, text) = match &self.config {
-            None => (File::default(), String::new()),
-            Some(path) => read(path)?,
+        let text = match &self.config {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| BadConfig(format!("can't read {}: {error}", path.display())))?,
         };
-        let at = Place { path: self.config.as_deref(), text: &text };
+        self.resolve_over(&text)
+    }
+
+    /// The same, given what the config's file says.
+    pub fn resolve_over(self, text: &str) -> Result<Config, BadConfig> {
+        let at = Place { path: self.config.as_deref(), text };
+        let file: File = toml::from_str(text).map_err(|error| at.unreadable(&error))?;
         let folder = self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
         let plugins = self.plugins(&file, &folder, &at)?;
         let routes = self.routes(&file, &plugins, &at)?;
@@ -305,18 +312,6 @@ impl Flags {
     }
 }
 
-fn read(path: &Path) -> Result<(File, String), BadConfig> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| BadConfig(format!("can't read {}: {error}", path.display())))?;
-    match toml::from_str(&text) {
-        Ok(file) => Ok((file, text)),
-        Err(error) => {
-            let line = error.span().map_or(1, |span| line_of(&text, &span));
-            Err(BadConfig(format!("{}:{line}: {}", path.display(), error.to_string().trim_end())))
-        }
-    }
-}
-
 fn cors(flags: &[String], file: FileCors, at: &Place<'_>) -> Result<Cors, BadConfig> {
     let (origins, span) = match file.origins {
         _ if !flags.is_empty() => (flags.to_vec(), None),
@@ -371,9 +366,13 @@ impl Place<'_> {
         let path = self.path.unwrap_or(Path::new("config")).display();
         BadConfig(format!("{path}:{}: {key}: {words}", line_of(self.text, &span)))
     }
-}
 
-impl Place<'_> {
+    fn unreadable(&self, error: &toml::de::Error) -> BadConfig {
+        let path = self.path.unwrap_or(Path::new("config")).display();
+        let line = error.span().map_or(1, |span| line_of(self.text, &span));
+        BadConfig(format!("{path}:{line}: {}", error.to_string().trim_end()))
+    }
+
     /// The words begin with the limit's name; where the file sets it, its line is told.
     fn wrong_limit(&self, words: &str) -> BadConfig {
         let name = words.split(' ').next().unwrap_or_default();

@@ -5,35 +5,10 @@ use crate::clock;
 use crate::pid::Pid;
 use crate::session::ExitReason;
 use crate::topic::Topic;
-use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What was published, valid: JSON is JSON without line breaks, text is UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// A JSON text on one line.
-    Json(Bytes),
-    /// Any text.
-    Text(String),
-    /// Anything else.
-    Binary(Bytes),
-}
-
-impl Payload {
-    /// What it weighs.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Json(bytes) | Self::Binary(bytes) => bytes.len(),
-            Self::Text(text) => text.len(),
-        }
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+pub use crate::payload::Payload;
 
 /// Everything that can happen on a topic.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod config;
 pub mod limits;
+pub mod origins;
 pub mod server;
 
 // The path of one event: accepted, read, turned into an event, routed in a lane, delivered by a volley.
@@ -18,6 +19,7 @@ pub mod lane;
 pub mod mount;
 pub mod node;
 pub mod outcome;
+pub mod payload;
 pub mod protocol;
 pub mod recipients;
 pub mod report;

@@ -1,10 +1,10 @@
 //! Who is subscribed to which topic. Written by the topic's own lane; read by any.
 
 use crate::pid::Pid;
+use crate::sync::Mutex;
 use crate::topic::Topic;
 use foldhash::fast::RandomState;
 use indexmap::IndexSet;
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 

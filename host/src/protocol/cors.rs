@@ -6,37 +6,19 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
 };
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+
+pub use crate::origins::Cors;
 
 const METHODS: &str = "GET, POST, PUT, DELETE";
 const HEADERS: &str = "content-type, volley-session, volley-cursor, idempotency-key, authorization, last-event-id";
 /// How long a browser may cache the answer to a preflight, in seconds.
 const MAX_AGE_S: &str = "600";
 
-/// Shared, so that a request costs no allocation.
-static ANY: LazyLock<Arc<str>> = LazyLock::new(|| "*".into());
-
-/// The origins that may call.
-#[derive(Clone, Debug)]
-pub enum Cors {
-    /// Any page: no cookies are involved, a page can only use tokens that it holds.
-    Any,
-    /// These, as `scheme://host[:port]`.
-    Only(Vec<Arc<str>>),
-}
-
 impl Cors {
     /// What `Access-Control-Allow-Origin` says for this request; none when it does not come from a page that may call.
     pub fn allowed(&self, headers: &HeaderMap) -> Option<Arc<str>> {
         self.allows(headers.get(ORIGIN)?.to_str().ok()?)
-    }
-
-    /// The same for the text of the header `Origin`.
-    pub fn allows(&self, origin: &str) -> Option<Arc<str>> {
-        match self {
-            Self::Any => Some(ANY.clone()),
-            Self::Only(origins) => origins.iter().find(|allowed| ***allowed == *origin).cloned(),
-        }
     }
 
     /// The answer to a preflight, which needs no session.

@@ -1,6 +1,7 @@
 //! What all calls share: responses, bodies within bounds, headers and query parameters that may come once.
 
 use crate::protocol::problem::Problem;
+use crate::protocol::query;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -8,6 +9,8 @@ use hyper::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
+
+pub use crate::protocol::query::percent_decoded;
 
 /// A whole response.
 pub type Reply = Response<Full<Bytes>>;
@@ -75,60 +78,10 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&
 
 /// A query parameter's text as it stands, not decoded; twice is once too often. Unknown ones are ignored.
 pub fn parameter<'a>(query: Option<&'a str>, name: &str) -> Result<Option<&'a str>, Problem> {
-    let mut values = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key == name).then_some(value)
-    });
-    let value = values.next();
-    if values.next().is_some() {
-        return Err(Problem::bad_request(format!("the parameter {name} is there more than once")));
-    }
-    Ok(value)
+    query::parameter(query, name).map_err(Problem::bad_request)
 }
 
 /// A query parameter with `%XX` and `+` decoded.
 pub fn decoded_parameter(query: Option<&str>, name: &str) -> Result<Option<Vec<u8>>, Problem> {
-    let Some(text) = parameter(query, name)? else { return Ok(None) };
-    percent_decoded(text)
-        .map(Some)
-        .ok_or_else(|| Problem::bad_request(format!("the parameter {name} has a broken percent-encoding")))
-}
-
-/// A piece of a URL, decoded.
-pub fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let hex = [bytes.next()?, bytes.next()?];
-                let digits = std::str::from_utf8(&hex).ok().filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
-                out.push(u8::from_str_radix(digits, 16).ok()?);
-            }
-            other => out.push(other),
-        }
-    }
-    Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_come_once() {
-        assert_eq!(parameter(Some("a=1&b=2"), "b").unwrap(), Some("2"));
-        assert_eq!(parameter(Some("a&ab=2"), "a").unwrap(), Some(""));
-        assert_eq!(parameter(None, "a").unwrap(), None);
-        assert!(parameter(Some("a=1&a=1"), "a").is_err());
-    }
-
-    #[test]
-    fn percent_encoding() {
-        assert_eq!(percent_decoded("a%2fb+c%00"), Some(b"a/b c\0".to_vec()));
-        for broken in ["%", "%2", "%zz", "%+1"] {
-            assert_eq!(percent_decoded(broken), None, "{broken}");
-        }
-    }
+    query::decoded_parameter(query, name).map_err(Problem::bad_request)
 }

@@ -1,13 +1,17 @@
 //! The HTTP and JSON that clients and operators see: the only module that knows their shape.
 //!
-//! From the bottom: `payload`, `message` and `answer` render what travels through mailboxes; `http` and `problem` are
-//! what all calls share; `client` and `admin` are the calls.
+//! From the bottom: `payload`, `message` and `answer` render what travels through mailboxes; `query`, `plain` and `batch`
+//! read what comes in, and know text only; `http` and `problem` are what all calls share; `client` and `admin` are the
+//! calls.
 
 pub mod admin;
 pub mod answer;
+pub mod batch;
 pub mod client;
 pub mod cors;
 pub mod http;
 pub mod message;
 pub mod payload;
+pub mod plain;
 pub mod problem;
+pub mod query;

@@ -1,6 +1,6 @@
 //! What is published, from a request's body or a rule's answer to a valid payload.
 
-use crate::event::Payload;
+use crate::payload::Payload;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::limits::Limits;
 use crate::router::contract::{Plugin, PluginPre};
 use crate::router::host::HostState;
+use crate::router::mismatches::mismatches;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -11,15 +12,8 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 
 /// A guest's time is measured in these.
 pub(super) const EPOCH_MS: u64 = clock::COARSE_MS_MAX;
-/// What a rule may import and export, less the version.
-const CONTRACT: &str = "volley:router/";
-const CONTRACT_VERSION: &str = "0.1";
-const IMPORTS: [&str; 5] = ["types", "ets", "pg", "logger", "erlang"];
 /// Instances at once, of all plugins and lanes. Each costs address space, not memory.
 const INSTANCES_MAX: u32 = 512;
-/// A component larger than this is refused unread.
-const COMPONENT_BYTES_MAX: usize = 64 << 20;
-
 /// Compiles rules and keeps their time.
 pub struct Engine {
     engine: wasmtime::Engine,
@@ -71,60 +65,17 @@ impl Engine {
 
     /// Checks and compiles. What does not fit is told all at once, in an operator's words.
     pub fn compile(&self, component: &[u8]) -> Result<Rule, Vec<String>> {
-        if component.len() > COMPONENT_BYTES_MAX {
-            return Err(vec![format!("the component has more than {} MiB", COMPONENT_BYTES_MAX >> 20)]);
-        }
-        if component.starts_with(b"\0asm\x01\0\0\0") {
-            return Err(vec!["this is a core module, not a component: build it with `volley plugin build`".into()]);
-        }
-        let compiled = Component::new(&self.engine, component)
-            .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])?;
-        let mismatches = self.mismatches(&compiled);
+        let mismatches = mismatches(component);
         if !mismatches.is_empty() {
             return Err(mismatches);
         }
+        let compiled = Component::new(&self.engine, component)
+            .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])?;
         let unfit = |error: wasmtime::Error| vec![format!("the component does not fit the contract: {error:#}")];
         let ready = self.linker.instantiate_pre(&compiled).and_then(PluginPre::new).map_err(unfit)?;
         let version =
             Sha256::digest(component).iter().fold(String::from("sha256:"), |hex, byte| hex + &format!("{byte:02x}"));
         Ok(Rule { version, size: component.len(), ready })
-    }
-
-    /// Imports that are not on the list, and exports that are missing.
-    fn mismatches(&self, component: &Component) -> Vec<String> {
-        let kind = component.component_type();
-        let known = |name: &str| {
-            let interface = name.strip_prefix(CONTRACT)?;
-            let (interface, version) = interface.split_once('@')?;
-            Some((interface.to_owned(), version.starts_with(&format!("{CONTRACT_VERSION}.")), version.to_owned()))
-        };
-        let mut words = Vec::new();
-        for (name, _) in kind.imports(&self.engine) {
-            match known(name) {
-                Some((interface, true, _)) if IMPORTS.contains(&&*interface) => {}
-                Some((_, false, version)) => {
-                    words.push(format!(
-                        "built for volley:router {version}; this host speaks {CONTRACT_VERSION} ({name})"
-                    ));
-                }
-                _ if name.starts_with("wasi:") => {
-                    words.push(format!("imports {name}: a plugin gets no WASI, only what wit/ gives it"));
-                }
-                _ => words.push(format!("imports {name}, which this host does not have")),
-            }
-        }
-        let exports: Vec<String> = kind.exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
-        let handler = exports.iter().filter_map(|name| known(name)).find(|(interface, ..)| interface == "handler");
-        match handler {
-            Some((_, true, _)) => {}
-            Some((_, false, version)) => {
-                words.push(format!(
-                    "exports the handler of volley:router {version}; this host speaks {CONTRACT_VERSION}"
-                ));
-            }
-            None => words.push(format!("does not export {CONTRACT}handler@{CONTRACT_VERSION}.0")),
-        }
-        words
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules: the only module that names wasmtime.
 //!
-//! `engine` compiles a component into a `Rule` after checking that it was built for this contract; `guest` is one
-//! instance of it; `host` is what the rule may ask of the server, one file an interface.
+//! `engine` compiles a component into a `Rule` once `mismatches` has found that it was built for this contract; `guest`
+//! is one instance of it; `host` is what the rule may ask of the server, one file an interface.
 
 mod contract;
 mod engine;
@@ -9,6 +9,7 @@ mod fault;
 mod guest;
 mod handles;
 mod host;
+mod mismatches;
 
 pub use engine::{Engine, Rule};
 pub use fault::Fault;

@@ -10,13 +10,15 @@ pub use poll::{Held, cursor_too_high, plain_poll};
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::cors;
-use crate::protocol::http::{Answered, Reply, percent_decoded};
+use crate::protocol::http::{Answered, Reply};
+use crate::protocol::plain::is_host;
 use crate::protocol::problem::Problem;
+use crate::protocol::query::percent_decoded;
 use crate::sessions::PollCall;
 use crate::token::Token;
 use crate::topic::Topic;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 use std::sync::Arc;
 
@@ -33,15 +35,13 @@ pub enum Reaction {
 /// Serves a request. `blocked` says that earlier responses have not left the socket yet.
 pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool) -> Reaction {
     let allowed = node.cors.allowed(request.headers());
-    let answered = match (request.method(), request.uri().path()) {
-        _ if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) => {
-            Err(Problem::bad_request("an HTTP/1.1 request has the header Host"))
-        }
-        (&Method::GET, "/v1/poll") => match poll::begin(node, &request, blocked) {
+    let answered = match (request.method(), request.uri().path(), well_framed(&request)) {
+        (_, _, Err(problem)) => Err(problem),
+        (&Method::GET, "/v1/poll", Ok(())) => match poll::begin(node, &request, blocked) {
             Ok(reaction) => return reaction,
             Err(problem) => Err(problem),
         },
-        _ => call(node, request).await,
+        (_, _, Ok(())) => call(node, request).await,
     };
     let mut reply = answered.unwrap_or_else(|problem| problem.response());
     if let Some(allowed) = allowed {
@@ -52,6 +52,28 @@ pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool)
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Reaction::Respond(reply)
+}
+
+/// What HTTP/1.1 demands of a request and hyper leaves to us.
+fn well_framed(request: &Request<Incoming>) -> Result<(), Problem> {
+    let headers = request.headers();
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => {
+            return Err(Problem::bad_request("an HTTP/1.1 request has the header Host"));
+        }
+        (_, Some(_)) => return Err(Problem::bad_request("the header Host is there more than once")),
+        (Some(host), None) if !is_host(host.as_bytes()) => {
+            return Err(Problem::bad_request("the header Host is no host with an optional port"));
+        }
+        _ => {}
+    }
+    match headers.get(TRANSFER_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "the only transfer coding here is chunked"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Every call but the poll.

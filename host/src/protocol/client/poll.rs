@@ -6,60 +6,30 @@ use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client::{self, Reaction};
 use crate::protocol::cors;
 use crate::protocol::http::{self, Reply};
+use crate::protocol::plain;
 use crate::protocol::problem::Problem;
+use crate::protocol::query::{self, Asked};
 use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Beginning, PollCall};
 use crate::volley::Writer;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::{Request, StatusCode, Version};
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// With one of these headers a request is hyper's; all others but the four that are read do not matter to a poll.
-const NOT_PLAIN: [&str; 7] =
-    ["connection", "content-length", "transfer-encoding", "upgrade", "expect", "trailer", "http2-settings"];
-/// More headers than that go to hyper.
-const PLAIN_HEADERS_MAX: usize = 32;
-
-/// The poll that these bytes are, if they are one whole, plain request and nothing else. hyper gets everything that is
-/// unusual in any way, so there is one place that says what is wrong with a request.
+/// The poll that these bytes are, if they are a plain one and nothing else. hyper gets all others.
 pub fn plain_poll(node: &Node, bytes: &[u8]) -> Option<PollCall> {
-    if !bytes.starts_with(b"GET /v1/poll") || node.is_draining() {
+    if node.is_draining() {
         return None;
     }
-    let mut headers = [httparse::EMPTY_HEADER; PLAIN_HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    let whole = request.parse(bytes).ok()? == httparse::Status::Complete(bytes.len());
-    let (path, query) = match request.path?.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (request.path?, None),
-    };
-    if !whole || request.version != Some(1) || path != "/v1/poll" || query.is_some_and(|query| query.contains('#')) {
-        return None;
-    }
-    let (mut session, mut cursor, mut origin, mut host) = (None, None, None, None);
-    for header in request.headers.iter() {
-        let known = match header.name {
-            name if name.eq_ignore_ascii_case("volley-session") => &mut session,
-            name if name.eq_ignore_ascii_case("volley-cursor") => &mut cursor,
-            name if name.eq_ignore_ascii_case("origin") => &mut origin,
-            name if name.eq_ignore_ascii_case("host") => &mut host,
-            name if name.eq_ignore_ascii_case("connection") && header.value.eq_ignore_ascii_case(b"keep-alive") => {
-                continue;
-            }
-            name if NOT_PLAIN.iter().any(|other| name.eq_ignore_ascii_case(other)) => return None,
-            _ => continue,
-        };
-        if known.replace(std::str::from_utf8(header.value).ok()?).is_some() {
-            return None;
-        }
-    }
-    let cors = origin.and_then(|origin| node.cors.allows(origin));
-    host?;
-    let pid = client::session_of(node, session).ok()?;
-    parse(node, pid, query, cursor, cors).ok()
+    let plain = plain::plain_poll(bytes)?;
+    let pid = client::session_of(node, plain.session).ok()?;
+    let cors = plain.origin.and_then(|origin| node.cors.allows(origin));
+    Some(call(node, pid, plain.asked, cors))
 }
 
 /// Reads a request that hyper has parsed, and decides where the poll waits.
@@ -67,42 +37,17 @@ pub(super) fn begin(node: &Arc<Node>, request: &Request<Incoming>, blocked: bool
     let headers = request.headers();
     let pid = client::session(node, headers)?;
     let cursor = http::header(headers, "volley-cursor")?;
-    let call = parse(node, pid, request.uri().query(), cursor, node.cors.allowed(headers))?;
+    let asked = query::asked(request.uri().query(), cursor).map_err(Problem::bad_request)?;
+    let call = call(node, pid, asked, node.cors.allowed(headers));
     if can_leave_hyper(request) && !blocked {
         return Ok(Reaction::Park(call));
     }
     hold(node, call)
 }
 
-fn parse(
-    node: &Node,
-    pid: Pid,
-    query: Option<&str>,
-    cursor_header: Option<&str>,
-    cors: Option<Arc<str>>,
-) -> Result<PollCall, Problem> {
-    let cursor = cursor(http::parameter(query, "cursor")?, cursor_header)?;
-    let wait_ms = node.shared.limits.wait_ms(wait_ms(http::parameter(query, "wait")?)?);
-    Ok(PollCall { pid, cursor, wait_ms, owed: Owed { cors } })
-}
-
-fn cursor(parameter: Option<&str>, header: Option<&str>) -> Result<Option<u64>, Problem> {
-    let Some(text) = parameter.or(header) else { return Ok(None) };
-    if parameter.is_some() && header.is_some() && parameter != header {
-        return Err(Problem::bad_request("the cursor of the query and that of the header differ"));
-    }
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let number = if digits { text.parse().ok() } else { None };
-    number.map(Some).ok_or_else(|| Problem::bad_request("a cursor is a whole number from 0 on"))
-}
-
-/// Seconds, perhaps with a fraction.
-fn wait_ms(text: Option<&str>) -> Result<Option<u64>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let seconds: Option<f64> = if plain { text.parse().ok() } else { None };
-    let seconds = seconds.ok_or_else(|| Problem::bad_request("wait is a number of seconds from 0 on"))?;
-    Ok(Some((seconds * 1000.0) as u64))
+fn call(node: &Node, pid: Pid, asked: Asked, cors: Option<Arc<str>>) -> PollCall {
+    let wait_ms = node.shared.limits.wait_ms(asked.wait_ms);
+    PollCall { pid, cursor: asked.cursor, wait_ms, owed: Owed { cors } }
 }
 
 /// Parked bare are plain HTTP/1.1 requests without a body, on connections that stay open.
@@ -161,9 +106,20 @@ fn hold(node: &Arc<Node>, call: PollCall) -> Result<Reaction, Problem> {
 }
 
 impl Held {
-    /// Waits for whoever answers it.
-    pub async fn answered(mut self) -> Reply {
-        match (&mut self.answer).await {
+    /// Waits for whoever answers it. When the peer has closed its side it is answered at once, as a bare one is: the
+    /// peer may still read, and if not, the messages wait in the mailbox.
+    pub async fn answered(mut self, peer_closed: impl Future<Output = ()>) -> Reply {
+        let answered = match select(&mut self.answer, pin!(peer_closed)).await {
+            Either::Left((answer, _)) => Some(answer),
+            Either::Right(_) => None,
+        };
+        let answer = if let Some(answer) = answered {
+            answer
+        } else {
+            self.end_early();
+            (&mut self.answer).await
+        };
+        match answer {
             Ok((status, body)) => {
                 self.parked = None;
                 let mut reply = reply(&self.owed, status, body);
@@ -173,6 +129,15 @@ impl Held {
                 reply
             }
             Err(_) => Problem::gone().response(),
+        }
+    }
+
+    /// Ends the poll without messages, unless somebody else is answering it just now.
+    fn end_early(&mut self) {
+        let shared = &self.node.shared;
+        let parked = self.parked.take().and_then(|serial| shared.sessions.unpark(self.pid, serial));
+        if let Some(parked) = parked {
+            Writer::default().end(parked, Ending::Deadline, &shared.limits);
         }
     }
 }
@@ -194,32 +159,4 @@ fn reply(owed: &Owed, status: u16, body: Bytes) -> Reply {
         cors::add(&mut reply, allowed);
     }
     reply
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors() {
-        assert_eq!(cursor(Some("17"), None).unwrap(), Some(17));
-        assert_eq!(cursor(None, Some("17")).unwrap(), Some(17));
-        assert_eq!(cursor(Some("17"), Some("17")).unwrap(), Some(17));
-        assert_eq!(cursor(None, None).unwrap(), None);
-        assert!(cursor(Some("17"), Some("18")).is_err());
-        for bad in ["", "-1", "+1", "1.0", "x", "18446744073709551616", "%31"] {
-            assert!(cursor(Some(bad), None).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn waits() {
-        assert_eq!(wait_ms(Some("0")).unwrap(), Some(0));
-        assert_eq!(wait_ms(Some("2.5")).unwrap(), Some(2500));
-        assert_eq!(wait_ms(Some(&"9".repeat(400))).unwrap(), Some(u64::MAX));
-        assert_eq!(wait_ms(None).unwrap(), None);
-        for bad in ["", "-1", "1e3", "inf", "NaN", ".", "1.2.3"] {
-            assert!(wait_ms(Some(bad)).is_err(), "{bad}");
-        }
-    }
 }

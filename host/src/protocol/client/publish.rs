@@ -2,6 +2,7 @@
 
 use crate::event::{Answer, Happening, Payload, Routed};
 use crate::node::{Node, Sender};
+use crate::protocol::batch::{self, Line, NotALine};
 use crate::protocol::client;
 use crate::protocol::http::{self, Answered};
 use crate::protocol::payload;
@@ -11,8 +12,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// The longest Idempotency-Key.
@@ -22,14 +22,6 @@ const KEY_BYTES_MAX: usize = 255;
 struct Published {
     event: String,
     recipients: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    topic: String,
-    #[serde(borrow)]
-    data: &'a RawValue,
 }
 
 /// Publishes a body.
@@ -51,12 +43,7 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
     let sender = sender(node, request.headers())?;
     let key = idempotency_key(request.headers())?;
     let body = http::read_body(&node.shared, request.into_body(), limits.batch_bytes_max, "batch_bytes_max").await?;
-    let lines: Vec<Bytes> = body
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-        .map(|line| body.slice_ref(line))
-        .collect();
+    let lines: Vec<Bytes> = batch::lines(&body).collect();
     if lines.len() as u64 > limits.batch_lines_max {
         let detail = format!("the batch has more than {} lines (batch_lines_max)", limits.batch_lines_max);
         return Err(Problem::too_large(detail));
@@ -82,16 +69,10 @@ pub(super) async fn batch(node: &Arc<Node>, request: Request<Incoming>) -> Answe
 }
 
 async fn one_of_many(node: Arc<Node>, line: Bytes, sender: Sender, key: Option<String>) -> Result<Routed, Problem> {
-    let text = std::str::from_utf8(&line).map_err(|_| Problem::bad_request("the line is not UTF-8"))?;
-    let shape = |error| Problem::bad_request(format!("the line is not {{\"topic\":…,\"data\":…}}: {error}"));
-    let parsed: Line<'_> = serde_json::from_str(text).map_err(shape)?;
-    let topic = client::valid_topic(&parsed.topic)?;
-    let bytes_max = node.shared.limits.event_bytes_max;
-    if parsed.data.get().len() as u64 > bytes_max {
-        return Err(Problem::too_large(format!("the data has more than {bytes_max} bytes (event_bytes_max)")));
-    }
-    // A line break within a line is a CR at most; the same rule as for a body cleans it.
-    let data = payload::json(line.slice_ref(parsed.data.get().as_bytes())).map_err(Problem::bad_request)?;
+    let Line { topic, data } = batch::line(&line, node.shared.limits.event_bytes_max).map_err(|wrong| match wrong {
+        NotALine::Malformed(words) => Problem::bad_request(words),
+        NotALine::TooLarge(words) => Problem::too_large(words),
+    })?;
     Ok(publish(&node, topic, sender, key, data).await?)
 }
 
