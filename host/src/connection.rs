@@ -15,6 +15,7 @@ use crate::report::Answered;
 use crate::session::AnswerTo;
 use crate::sessions::{Began, Beginning, PollCall};
 use crate::socket::{HyperIo, Peer, Socket};
+use crate::unsent::Unsent;
 use crate::volley::Writer;
 use bytes::Bytes;
 use hyper::Request;
@@ -129,6 +130,7 @@ async fn read_requests(socket: &Arc<Socket>, node: &Arc<Node>, leftover: Bytes) 
         let left = leaving.lock().take();
         match left {
             Some(poll) => Poll::Ready(Ok(poll)),
+            None if ended.is_pending() && socket.was_reset(context) => Poll::Ready(Err(Ok(()))),
             None => ended.map(Err),
         }
     })
@@ -238,16 +240,20 @@ async fn wait(socket: &Socket, node: &Node, pid: Pid, serial: u32) -> io::Result
     }
 }
 
-/// Writes this thread's answer; what the socket does not take at once is copied and waited for.
+/// Writes this thread's answer; what the socket does not take at once is kept and waited for.
 async fn write_answer(socket: &Socket, node: &Node) -> io::Result<bool> {
-    let rest = ANSWER.with_borrow(|answer| socket.write_now(answer.whole()))?;
-    // Boxed, as everything that is rare: what a parked poll's task weighs is its largest path.
-    if rest.is_empty() { Ok(true) } else { Box::pin(write(socket, node, &rest)).await }
+    let rest = ANSWER.with_borrow(|answer| socket.write_now(answer.whole(), &node.shared.limits))?;
+    match rest {
+        None => Ok(true),
+        // Boxed, as everything that is rare: what a parked poll's task weighs is its largest path.
+        Some(rest) => Box::pin(write(socket, node, &rest)).await,
+    }
 }
 
 /// Writes what is left of an answer, as long as some of it leaves within each `write_ms`.
-async fn write(socket: &Socket, node: &Node, bytes: &[u8]) -> io::Result<bool> {
-    socket.write_all(bytes, || socket.responding_until(Limits::second_in(node.shared.limits.write_ms))).await?;
+async fn write(socket: &Socket, node: &Node, rest: &Unsent) -> io::Result<bool> {
+    let goes_on = || socket.responding_until(Limits::second_in(node.shared.limits.write_ms));
+    socket.write_all(rest.as_ref(), goes_on).await?;
     Ok(true)
 }
 

@@ -10,6 +10,7 @@ use crate::sync::Mutex;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 /// A scope is found by its plugin and its own name.
@@ -22,6 +23,7 @@ pub struct Groups {
     limits: Arc<Limits>,
     sessions: Arc<Sessions>,
     scopes: Mutex<Map<Name, Arc<Scope>>>,
+    memberships: Arc<AtomicU64>,
 }
 
 /// One scope. Under its lock a session's slot may be locked, never the other way round.
@@ -35,13 +37,14 @@ pub struct Scope {
 struct Members {
     groups: Map<Term, PidSet>,
     of: Map<u64, Vec<Term>>,
-    memberships: u64,
+    /// Those of all scopes.
+    memberships: Arc<AtomicU64>,
 }
 
 impl Groups {
     /// None yet.
     pub fn new(limits: Arc<Limits>, sessions: Arc<Sessions>) -> Self {
-        Self { limits, sessions, scopes: Mutex::default() }
+        Self { limits, sessions, scopes: Mutex::default(), memberships: Arc::default() }
     }
 
     /// A plugin's scope, made at the first time.
@@ -57,8 +60,9 @@ impl Groups {
         if scopes.keys().filter(|(owner, _)| owner == plugin).count() as u64 >= self.limits.scopes_max {
             return Err(Denied::Limit("scopes_max"));
         }
-        let scope =
-            Arc::new(Scope { limits: self.limits.clone(), sessions: self.sessions.clone(), members: Mutex::default() });
+        let members = Members { memberships: self.memberships.clone(), ..Members::default() };
+        let (limits, sessions) = (self.limits.clone(), self.sessions.clone());
+        let scope = Arc::new(Scope { limits, sessions, members: Mutex::new(members) });
         scopes.insert(key, scope.clone());
         Ok(scope)
     }
@@ -73,7 +77,7 @@ impl Groups {
 
     /// How many memberships there are.
     pub fn memberships(&self) -> u64 {
-        self.scopes.lock().values().map(|scope| scope.members.lock().memberships).sum()
+        self.memberships.load(Relaxed)
     }
 }
 
@@ -86,7 +90,7 @@ impl Scope {
         let mut members = self.members.lock();
         // Looked at under the scope's lock: a session that ends later leaves after we are done.
         let live = |bits: &&u64| Pid::from_bits(**bits).is_some_and(|pid| self.sessions.is_live(pid));
-        let places = self.limits.group_members_max.saturating_sub(members.memberships);
+        let places = self.limits.group_members_max.saturating_sub(members.memberships.load(Relaxed));
         if pids.len() as u64 > places {
             // Only those that would be new need a place.
             let mut fresh: Vec<u64> = pids.iter().filter(live).copied().collect();
@@ -150,7 +154,7 @@ impl Members {
             return false;
         }
         self.of.entry(pid).or_default().push(name);
-        self.memberships += 1;
+        self.memberships.fetch_add(1, Relaxed);
         true
     }
 
@@ -179,7 +183,7 @@ impl Members {
         if pids.is_empty() {
             self.groups.remove(group);
         }
-        self.memberships -= 1;
+        self.memberships.fetch_sub(1, Relaxed);
         true
     }
 

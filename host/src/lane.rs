@@ -8,6 +8,7 @@ mod queue;
 mod slow;
 
 use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
+use crate::log_lines::{LogRate, one_line};
 use crate::message::Message;
 use crate::metrics::PluginMetrics;
 use crate::outcome::{Outcome, Refusal};
@@ -23,6 +24,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use queue::Queue;
 use slow::{Admitted, Slow};
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -56,6 +58,7 @@ impl Lane {
             guest: Some(guest),
             metrics,
             volley: Volley::new(shared.workers.count()),
+            log: RefCell::default(),
             shared,
         };
         let thread = std::thread::Builder::new().name(name).spawn(move || thread.run())?;
@@ -103,6 +106,7 @@ struct LaneThread {
     metrics: Arc<PluginMetrics>,
     shared: Arc<Shared>,
     volley: Volley,
+    log: RefCell<LogRate>,
 }
 
 /// A resolved delivery: nothing of it is visible yet.
@@ -208,6 +212,9 @@ impl LaneThread {
             let words = format!("a session has at most {topics_max} subscriptions (session_topics_max)");
             return Err(Unrouted::Limited(words));
         }
+        if !self.shared.sessions.can_subscribe() {
+            return Err(Unrouted::Busy);
+        }
         let outcome = self.ask(event)?;
         if !self.subscribe(&event.topic, pid) {
             // The session ended meanwhile, and the rule believes that it is in.
@@ -248,10 +255,16 @@ impl LaneThread {
     /// Resolves everything before anything becomes visible, so that an event fails as a whole.
     fn deliver(&mut self, event: &Event, mut outcome: Outcome) -> Answer {
         let remove = std::mem::take(&mut outcome.remove);
-        if remove.len() as u64 > self.shared.limits.recipients_max {
-            return Err(self.failed(event, "the rule removed more PIDs than recipients_max"));
-        }
-        let prepared = self.prepare(event, outcome).map_err(|words| self.failed(event, &words))?;
+        let prepared = if remove.len() as u64 > self.shared.limits.recipients_max {
+            Err("the rule removed more PIDs than recipients_max".into())
+        } else {
+            self.prepare(event, outcome)
+        };
+        let prepared = prepared.map_err(|words| {
+            // A fresh instance gives back the memory that such an answer has taken.
+            self.guest = None;
+            self.failed(event, &words)
+        })?;
         let mut recipients = 0;
         for (pids, message) in &prepared {
             recipients += self.volley.deliver(&self.shared.sessions, pids, message);
@@ -296,7 +309,7 @@ impl LaneThread {
 
     /// Whether the session is still there. One that ends from here on routes its exit through this lane, after this event.
     fn subscribe(&self, topic: &Topic, pid: Pid) -> bool {
-        let is_live = self.shared.sessions.with(pid, |session| session.subscribe(topic)).is_some();
+        let is_live = self.shared.sessions.subscribe(pid, topic);
         if is_live {
             self.shared.subscriptions.add(topic, pid);
         }
@@ -304,7 +317,7 @@ impl LaneThread {
     }
 
     fn unsubscribe(&self, topic: &Topic, pid: Pid) -> bool {
-        self.shared.sessions.with(pid, |session| session.topics.retain(|joined| joined != topic));
+        self.shared.sessions.unsubscribe(pid, topic);
         self.shared.subscriptions.remove(topic, pid)
     }
 
@@ -339,7 +352,10 @@ impl LaneThread {
 
     fn failed(&self, event: &Event, words: &str) -> Unrouted {
         self.metrics.faults.inc();
-        tracing::error!(plugin = %self.mounted.load().plugin, topic = %event.topic, event = event.id, "the plugin failed: {words}");
+        if let Some(unsaid) = self.log.borrow_mut().admit(self.shared.limits.log_lines_per_s_max) {
+            let (plugin, line) = (&*self.mounted.load().plugin, one_line(words));
+            tracing::error!(plugin, topic = %event.topic, event = event.id, unsaid, "the plugin failed: {line}");
+        }
         Unrouted::Failed(words.into())
     }
 }

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod config;
 pub mod limits;
+pub mod memory;
 pub mod origins;
 pub mod server;
 
@@ -26,6 +27,7 @@ pub mod report;
 pub mod router;
 pub mod routes;
 pub mod socket;
+pub mod unsent;
 pub mod volley;
 pub mod worker;
 pub mod workers;
@@ -56,5 +58,6 @@ pub mod bench;
 pub mod bundled;
 pub mod clock;
 pub mod histogram;
+pub mod log_lines;
 pub mod metrics;
 pub mod toolchain;

@@ -37,6 +37,8 @@ macro_rules! limits {
 limits! {
     /// Sessions at once; opening a further one is a 503.
     sessions_max = 1_000_000;
+    /// Bytes of what sessions were opened with and are subscribed to, about; an opening or a join beyond is a 503.
+    sessions_bytes_max = 1024 * MIB;
     /// Client connections at once; a further one is closed at once.
     connections_max = 1_000_000;
     /// A session ends this long after its last request, unless a poll is parked.
@@ -55,6 +57,8 @@ limits! {
     response_messages_max = 1_000;
     /// Bytes of messages in one response; one message always fits.
     response_bytes_max = MIB;
+    /// Bytes of all answers that wait for slow readers; a further one ends its connection, and the messages stay.
+    unsent_bytes_max = 256 * MIB;
     /// The body of an event, or the data of a line of a batch; more is a 413.
     event_bytes_max = MIB;
     /// The body of a batch; more is a 413.
@@ -117,22 +121,28 @@ limits! {
     table_objects_max = 10_000_000;
     /// Bytes of one table's keys and values, whatever the plugin asked for.
     table_bytes_max = 256 * MIB;
+    /// Bytes of all tables of all plugins, overhead included (about); an insert beyond is a system-limit.
+    tables_bytes_max = 2048 * MIB;
     /// Objects, keys or operations in one call to a table; more is a badarg.
     table_call_max = 10_000;
     /// Bytes of keys and values that one call to a table returns; more is a system-limit, a page of select is cut short.
     table_answer_bytes_max = 8 * MIB;
     /// Scopes of groups that a plugin may open.
     scopes_max = 16;
-    /// Memberships in one scope.
+    /// Memberships in all groups of all plugins (about: lanes that join at the same moment may go beyond by a call each).
     group_members_max = 10_000_000;
     /// The name of a group; more is a badarg.
     group_bytes_max = KIB;
     /// Timers of one plugin that are still to fire; a further one is a system-limit.
     timers_max = 100_000;
+    /// Bytes that they carry; a further one is a system-limit.
+    timers_bytes_max = 64 * MIB;
     /// One line that a rule logs, or the words of a refusal; the rest is cut.
     log_bytes_max = 4 * KIB;
     /// Lines that a rule may log for one event; further ones are dropped and counted.
     log_lines_max = 100;
+    /// Lines that one lane logs in a second, of its rule and of its faults; further ones are dropped and counted.
+    log_lines_per_s_max = 200;
     /// How long the answer to an Idempotency-Key is remembered.
     idempotency_ms = 300_000;
     /// Idempotency keys remembered; the oldest is forgotten.
@@ -152,9 +162,10 @@ impl Limits {
         asked_ms.unwrap_or(self.wait_ms).min(self.wait_ms_max)
     }
 
-    /// The coarse second that lies `ms` ahead; at least one, since connections are looked at in whole seconds.
+    /// The coarse second by which `ms` have passed for sure: connections are looked at in whole seconds, so a limit of
+    /// theirs is never met early, and a second late at most.
     pub fn second_in(ms: u64) -> u32 {
-        clock::coarse_s().saturating_add(u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
+        clock::coarse_s().saturating_add(u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX)).saturating_add(1)
     }
 
     /// What makes no sense together, in words that name the keys.

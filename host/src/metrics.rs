@@ -57,6 +57,10 @@ pub struct Now {
     pub connections: u64,
     /// Bytes of all messages in mailboxes.
     pub message_bytes: u64,
+    /// Bytes of answers that wait for slow readers.
+    pub unsent_bytes: u64,
+    /// Bytes of all tables.
+    pub table_bytes: u64,
     /// Messages that full mailboxes dropped, ever.
     pub dropped: u64,
     /// Topics with subscribers.
@@ -89,6 +93,8 @@ struct Gauges {
     parked: Gauge,
     connections: Gauge,
     message_bytes: Gauge,
+    unsent_bytes: Gauge,
+    table_bytes: Gauge,
     dropped: Gauge,
     topics: Gauge,
     memberships: Gauge,
@@ -133,6 +139,8 @@ impl Metrics {
         to.register("parked_polls", "Parked polls", g.parked.clone());
         to.register("connections", "Open client connections", g.connections.clone());
         to.register("message_bytes", "Bytes of all messages in mailboxes", g.message_bytes.clone());
+        to.register("unsent_bytes", "Bytes of answers that wait for slow readers", g.unsent_bytes.clone());
+        to.register("table_bytes", "Bytes of all tables, about", g.table_bytes.clone());
         to.register("mailbox_dropped", "Messages that full mailboxes dropped", g.dropped.clone());
         to.register("topics", "Topics with subscribers", g.topics.clone());
         to.register("group_memberships", "Memberships in groups", g.memberships.clone());
@@ -168,6 +176,8 @@ impl Metrics {
             (&g.parked, now.parked),
             (&g.connections, now.connections),
             (&g.message_bytes, now.message_bytes),
+            (&g.unsent_bytes, now.unsent_bytes),
+            (&g.table_bytes, now.table_bytes),
             (&g.dropped, now.dropped),
             (&g.topics, now.topics),
             (&g.memberships, now.memberships),

@@ -143,13 +143,14 @@ impl Node {
     /// Turns a timer into an event.
     pub fn fire(&self, timer: Timer) {
         let Timer { plugin, topic, data } = timer;
+        let bytes = data.len();
         let shared = self.shared.clone();
         let routes = self.routes.load();
         let Some(mount) = routes.mount(&topic).filter(|mount| mount.plugin() == plugin) else {
             tracing::warn!(%plugin, %topic, "a timer is dropped: its topic is not routed by the plugin that set it");
-            return shared.timers.routed(&plugin);
+            return shared.timers.routed(&plugin, bytes);
         };
-        let reply = Reply::to(move |_| shared.timers.routed(&plugin));
+        let reply = Reply::to(move |_| shared.timers.routed(&plugin, bytes));
         let event = self.event(topic, Sender::default(), Happening::Timer(data), reply);
         mount.lane(&event.topic).offer_reserved(event);
     }

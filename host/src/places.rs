@@ -14,6 +14,16 @@ pub struct Reserved<'a> {
 }
 
 impl Places {
+    /// None taken.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
     /// Takes so many, unless more than the bound would be taken then.
     pub fn reserve(&self, count: u64, max: u64) -> Option<Reserved<'_>> {
         let reserved = Reserved { of: self, count };

@@ -5,6 +5,7 @@
 //! left for it to do, or when it can do nothing but wait for the report.
 
 use crate::sync::Mutex;
+use crate::unsent::Unsent;
 use std::task::{Context, Poll, Waker};
 
 /// The place of the report: one for each socket, used again for each poll.
@@ -35,7 +36,7 @@ pub enum Answered {
     /// The answer is in the kernel's hands.
     Written,
     /// This is left to write.
-    Unfinished(Box<[u8]>),
+    Unfinished(Unsent),
     /// The write failed: the peer is gone.
     Broken,
 }

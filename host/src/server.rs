@@ -9,6 +9,7 @@ use crate::admin_token;
 use crate::bundled;
 use crate::config::{Config, Source};
 use crate::deadlines::TICK_MS;
+use crate::memory::{self, Counts};
 use crate::mount::Mount;
 use crate::node::Node;
 use crate::protocol::admin::{self, Door};
@@ -68,6 +69,10 @@ impl Server {
         let (workers, inboxes) = Workers::new(config.workers);
         let shared = Arc::new(Shared::new(0, config.limits.clone(), workers));
         let routes = mount(&config, &shared)?;
+        let mounts = routes.mounts();
+        let plugins: BTreeSet<Arc<str>> = mounts.iter().map(|mount| mount.plugin()).collect();
+        let counts = Counts { lanes: (mounts.len() * config.lanes) as u64, plugins: plugins.len() as u64 };
+        tracing::info!("memory at most, by the limits: {}", memory::words(&memory::bounds(&shared.limits, &counts)));
         let node = Arc::new(Node::new(shared.clone(), routes, config.cors.clone()));
 
         let (stop_workers, stopped) = watch::channel(false);

@@ -55,6 +55,8 @@ pub struct Session {
     pub params: Option<Arc<str>>,
     /// What it is subscribed to.
     pub topics: Vec<Topic>,
+    /// What it was opened with and is subscribed to, in bytes.
+    pub(crate) bytes: u64,
     /// What it was sent and has not acknowledged.
     pub mailbox: Mailbox,
     pub(crate) parked: Option<Parked>,

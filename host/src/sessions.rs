@@ -13,11 +13,16 @@ use crate::session::{AnswerTo, Owed, Parked, Secret, Session};
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, OnceLock};
 use crate::token::Token;
+use crate::topic::Topic;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A freed slot is used again only when so many are free: the longer it waits, the longer nobody can mistake a PID.
 const FREE_SLOTS_MIN: usize = 65_536;
+
+/// What a session weighs besides what it was opened with, and a subscription besides its topic: about.
+const SESSION_BYTES: u64 = 512;
+const SUBSCRIPTION_BYTES: u64 = 128;
 
 /// The sessions.
 pub struct Sessions {
@@ -29,6 +34,8 @@ pub struct Sessions {
     /// What all messages in mailboxes weigh.
     pub message_bytes: Arc<MessageBytes>,
     live: AtomicU64,
+    /// What all sessions were opened with and are subscribed to.
+    bytes: AtomicU64,
     parked: AtomicU64,
     dropped: AtomicU64,
 }
@@ -51,7 +58,7 @@ struct Unused {
 
 /// There are as many sessions as may be.
 #[derive(Debug, thiserror::Error)]
-#[error("the server has as many sessions as it may")]
+#[error("the server has as many sessions as it may (sessions_max, sessions_bytes_max)")]
 pub struct Full;
 
 /// What became of a message for a PID.
@@ -115,6 +122,7 @@ impl Sessions {
             deadlines: Deadlines::default(),
             message_bytes: Arc::default(),
             live: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             parked: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }
@@ -122,12 +130,13 @@ impl Sessions {
 
     /// Opens a session.
     pub fn open(&self, user: Option<Arc<str>>, params: Option<Arc<str>>) -> Result<Token, Full> {
-        if self.live.fetch_add(1, Relaxed) >= self.limits.sessions_max {
+        let texts = [&user, &params].into_iter().flatten().map(|text| text.len() as u64);
+        let bytes = SESSION_BYTES + texts.sum::<u64>();
+        let (live, all_bytes) = (self.live.fetch_add(1, Relaxed), self.bytes.fetch_add(bytes, Relaxed));
+        let fits = live < self.limits.sessions_max && all_bytes + bytes <= self.limits.sessions_bytes_max;
+        let Some(slot) = fits.then(|| self.unused.lock().take()).flatten() else {
             self.live.fetch_sub(1, Relaxed);
-            return Err(Full);
-        }
-        let Some(slot) = self.unused.lock().take() else {
-            self.live.fetch_sub(1, Relaxed);
+            self.bytes.fetch_sub(bytes, Relaxed);
             return Err(Full);
         };
         let secret = Secret::random();
@@ -139,6 +148,7 @@ impl Sessions {
             user,
             params,
             topics: Vec::new(),
+            bytes,
             mailbox: Mailbox::default(),
             parked: None,
             polls: 0,
@@ -164,6 +174,34 @@ impl Sessions {
     /// Does something with a live session of this node; none when it is dead or another node's.
     pub fn with<R>(&self, pid: Pid, act: impl FnOnce(&mut Session) -> R) -> Option<R> {
         self.slot_of(pid)?.lock().session_of(pid).map(act)
+    }
+
+    /// Whether there is room for one more subscription.
+    pub fn can_subscribe(&self) -> bool {
+        self.bytes.load(Relaxed) < self.limits.sessions_bytes_max
+    }
+
+    /// Notes a subscription; false when the session is dead.
+    pub fn subscribe(&self, pid: Pid, topic: &Topic) -> bool {
+        let bytes = SUBSCRIPTION_BYTES + topic.as_str().len() as u64;
+        self.with(pid, |session| {
+            self.bytes.fetch_add(bytes, Relaxed);
+            session.bytes += bytes;
+            session.subscribe(topic);
+        })
+        .is_some()
+    }
+
+    /// Forgets a subscription.
+    pub fn unsubscribe(&self, pid: Pid, topic: &Topic) {
+        let bytes = SUBSCRIPTION_BYTES + topic.as_str().len() as u64;
+        self.with(pid, |session| {
+            let before = session.topics.len();
+            session.topics.retain(|joined| joined != topic);
+            let bytes = bytes * (before - session.topics.len()) as u64;
+            self.bytes.fetch_sub(bytes, Relaxed);
+            session.bytes -= bytes;
+        });
     }
 
     /// Whether anybody has this PID.
@@ -356,6 +394,7 @@ impl Sessions {
             self.parked.fetch_sub(1, Relaxed);
         }
         self.live.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(session.bytes, Relaxed);
         self.unused.lock().freed.push_back(pid.slot());
     }
 

@@ -7,6 +7,7 @@
 
 use crate::limits::Limits;
 use crate::report::{Answered, Report};
+use crate::unsent::Unsent;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 use std::cell::RefCell;
@@ -48,7 +49,7 @@ pub struct Socket {
 enum Phase {
     /// The next byte begins a head.
     Idle,
-    /// A head is coming in; what hyper writes now is its own complaint about it.
+    /// A head is coming in.
     Head,
     /// The request is being served, or a poll is parked.
     Serving,
@@ -146,6 +147,15 @@ impl Socket {
         self.cut_off.load(Relaxed)
     }
 
+    /// Whether the peer has reset the connection. One that has only ended its side may still read.
+    pub fn was_reset(&self, context: &mut Context<'_>) -> bool {
+        match self.stream.poll_read_ready(context) {
+            Poll::Pending => false,
+            Poll::Ready(Err(_)) => true,
+            Poll::Ready(Ok(())) => SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some()),
+        }
+    }
+
     /// Until the peer has ended its side. What it sends stays where it is; if there is any, this never returns.
     pub async fn peer_closed(&self) {
         poll_fn(|context| {
@@ -221,12 +231,12 @@ impl Socket {
     /// Writes the whole answer of a poll that the caller removed from its session, and reports. Never blocks; what the
     /// socket does not take now its task finishes.
     pub fn answer(&self, bytes: &[u8], limits: &Limits) {
-        self.report.tell(match self.write_now(bytes) {
-            Ok(rest) if rest.is_empty() => {
+        self.report.tell(match self.write_now(bytes, limits) {
+            Ok(None) => {
                 self.idle_until(Limits::second_in(limits.idle_ms));
                 Answered::Written
             }
-            Ok(rest) => {
+            Ok(Some(rest)) => {
                 self.responding_until(Limits::second_in(limits.write_ms));
                 Answered::Unfinished(rest)
             }
@@ -251,14 +261,16 @@ impl Socket {
         poll_fn(|context| self.report.wait(context)).await
     }
 
-    /// Writes what the socket takes without blocking; a copy of the rest. Straight to the kernel: what tokio believes of
+    /// Writes what the socket takes without blocking, and keeps the rest. Straight to the kernel: what tokio believes of
     /// the socket matters only to who waits for it.
-    pub fn write_now(&self, bytes: &[u8]) -> io::Result<Box<[u8]>> {
-        match (&*SockRef::from(&self.stream)).write(bytes) {
-            Ok(n) => Ok(bytes[n..].into()),
-            Err(error) if error.kind() == WouldBlock => Ok(bytes.into()),
-            Err(error) => Err(error),
-        }
+    pub fn write_now(&self, bytes: &[u8], limits: &Limits) -> io::Result<Option<Unsent>> {
+        let written = match (&*SockRef::from(&self.stream)).write(bytes) {
+            Ok(n) if n == bytes.len() => return Ok(None),
+            Ok(n) => n,
+            Err(error) if error.kind() == WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        Unsent::keep(&bytes[written..], limits).map(Some).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
     /// Writes all of it, as long as that takes; `goes_on` is called whenever some of it has left.
@@ -345,19 +357,25 @@ impl Read for HyperIo {
 
 impl Write for HyperIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.socket.is(Phase::Head) && !self.socket.is_blocked() {
-            // hyper's own bare complaint about a head: the connection says it in our words once hyper has ended.
+        let ours = bare_complaint(bytes).unwrap_or(bytes.len());
+        if ours == 0 {
+            // The connection says it in our words once hyper has ended.
             return Poll::Ready(Ok(bytes.len()));
         }
+        let socket = &self.socket;
         loop {
-            if self.socket.stream.poll_write_ready(context)?.is_pending() {
-                self.socket.blocked.store(true, Relaxed);
+            if socket.stream.poll_write_ready(context)?.is_pending() {
+                socket.blocked.store(true, Relaxed);
                 return Poll::Pending;
             }
-            match self.socket.stream.try_write(bytes) {
+            match socket.stream.try_write(&bytes[..ours]) {
                 Err(error) if error.kind() == WouldBlock => {}
                 done => {
-                    self.socket.blocked.store(false, Relaxed);
+                    socket.blocked.store(false, Relaxed);
+                    if socket.is(Phase::Responding) {
+                        // Some of it has left: the rest has its time anew.
+                        socket.responding_until(Limits::second_in(self.limits.write_ms));
+                    }
                     return Poll::Ready(done);
                 }
             }
@@ -371,5 +389,31 @@ impl Write for HyperIo {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.shut_write();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Where hyper's own answer to a head that it could not parse begins: all of ours have `Cache-Control`. No body has a line
+/// break as it is, so this is never found in one.
+fn bare_complaint(written: &[u8]) -> Option<usize> {
+    let begin = memchr::memmem::rfind(written, b"HTTP/1.1 4")?;
+    let head = &written[begin..];
+    let is_bare = head.ends_with(b"\r\n\r\n") && memchr::memmem::find(head, b"\r\ncache-control: ").is_none();
+    is_bare.then_some(begin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bare_complaint_is_taken_for_one() {
+        let bare = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        let ours = b"HTTP/1.1 403 Forbidden\r\ncache-control: no-store\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(bare_complaint(bare), Some(0));
+        assert_eq!(bare_complaint(&[&ours[..], &bare[..]].concat()), Some(ours.len()));
+        let empty = b"HTTP/1.1 403 Forbidden\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+        for kept in [&ours[..], empty, b"HTTP/1.1 100 Continue\r\n\r\n", b"{\"HTTP/1.1 4\":1}"] {
+            assert_eq!(bare_complaint(kept), None);
+        }
     }
 }

@@ -28,7 +28,14 @@ struct Waiting {
     /// By when they fire, then by id.
     due: BTreeMap<(u64, u64), Timer>,
     when: HashMap<u64, u64>,
-    of_plugin: HashMap<Arc<str>, u64>,
+    of_plugin: HashMap<Arc<str>, Held>,
+}
+
+/// What a plugin's timers take.
+#[derive(Default)]
+struct Held {
+    timers: u64,
+    bytes: u64,
 }
 
 /// One timer.
@@ -54,11 +61,15 @@ impl Timers {
             return badarg("a timer waits a year at most");
         }
         let mut waiting = self.waiting.lock();
-        let of_plugin = waiting.of_plugin.entry(timer.plugin.clone()).or_default();
-        if *of_plugin >= self.limits.timers_max {
+        let held = waiting.of_plugin.entry(timer.plugin.clone()).or_default();
+        let bytes = held.bytes + timer.data.len() as u64;
+        if held.timers >= self.limits.timers_max {
             return Err(Denied::Limit("timers_max"));
         }
-        *of_plugin += 1;
+        if bytes > self.limits.timers_bytes_max {
+            return Err(Denied::Limit("timers_bytes_max"));
+        }
+        (held.timers, held.bytes) = (held.timers + 1, bytes);
         waiting.last_id += 1;
         let (id, at_ms) = (waiting.last_id, clock::now_ms() + delay_ms.max(TIMER_MS_MIN));
         waiting.when.insert(id, at_ms);
@@ -76,14 +87,16 @@ impl Timers {
         if waiting.due.get(&(at_ms, id)).is_none_or(|timer| timer.plugin != *plugin) {
             return false;
         }
-        waiting.take((at_ms, id));
-        waiting.give_back(plugin);
+        if let Some(timer) = waiting.take((at_ms, id)) {
+            waiting.give_back(plugin, timer.data.len());
+        }
         true
     }
 
-    /// A timer's event has been routed: only then its place is free, so that a lane's queue is bounded too.
-    pub fn routed(&self, plugin: &Arc<str>) {
-        self.waiting.lock().give_back(plugin);
+    /// The event of a timer that carried so many bytes has been routed: only then its place is free, so that a lane's
+    /// queue is bounded too.
+    pub fn routed(&self, plugin: &Arc<str>, bytes: usize) {
+        self.waiting.lock().give_back(plugin, bytes);
     }
 
     /// The next one, when its time has come. To be awaited by one task only.
@@ -122,9 +135,10 @@ impl Waiting {
         Some(timer)
     }
 
-    fn give_back(&mut self, plugin: &Arc<str>) {
-        if let Some(count) = self.of_plugin.get_mut(plugin) {
-            *count -= 1;
+    fn give_back(&mut self, plugin: &Arc<str>, bytes: usize) {
+        if let Some(held) = self.of_plugin.get_mut(plugin) {
+            held.timers -= 1;
+            held.bytes -= bytes as u64;
         }
     }
 }
@@ -156,7 +170,18 @@ mod tests {
         let ann = "ann".into();
         timers.set(0, timer("ann", 5)).unwrap();
         assert!(timers.set(0, timer("ann", 6)).is_err(), "the two that fired are not routed yet");
-        timers.routed(&ann);
+        timers.routed(&ann, 1);
         assert!(timers.set(0, timer("ann", 6)).is_ok());
+    }
+
+    #[test]
+    fn what_timers_carry_is_bounded() {
+        let timers = Timers::new(Arc::new(Limits { timers_bytes_max: 2, ..Limits::default() }));
+        let first = timers.set(1000, timer("ann", 1)).unwrap();
+        timers.set(1000, timer("ann", 2)).unwrap();
+        assert_eq!(timers.set(1000, timer("ann", 3)), Err(Denied::Limit("timers_bytes_max")));
+        timers.set(1000, timer("bob", 3)).unwrap();
+        assert!(timers.cancel(&"ann".into(), first));
+        assert!(timers.set(1000, timer("ann", 3)).is_ok());
     }
 }

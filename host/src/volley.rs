@@ -8,10 +8,13 @@ use crate::limits::Limits;
 use crate::message::Message;
 use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
+use crate::protocol::problem::Problem;
 use crate::session::{AnswerTo, Parked};
 use crate::sessions::{Pushed, Sessions};
+use crate::unsent::Unsent;
 use crate::workers::Workers;
 use bytes::Bytes;
+use hyper::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -44,11 +47,22 @@ impl Writer {
                 socket.answer(self.answer.whole(), limits);
             }
             AnswerTo::Held(request) => {
+                let answer = match Unsent::keep(self.answer.body(), limits) {
+                    Some(body) => (self.answer.status(), Bytes::from_owner(body)),
+                    None => too_much_waits(),
+                };
                 // It fails only when the client has gone; the messages stay in the mailbox.
-                let _ = request.send((self.answer.status(), Bytes::copy_from_slice(self.answer.body())));
+                let _ = request.send(answer);
             }
         }
     }
+}
+
+/// For a poll that cannot be answered because too many others are slow to read.
+fn too_much_waits() -> (u16, Bytes) {
+    let detail = "too much waits for slow readers; poll again (unsent_bytes_max)";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+    (problem.status().as_u16(), problem.body().into())
 }
 
 /// One batched send.

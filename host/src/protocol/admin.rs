@@ -116,6 +116,8 @@ fn metrics(node: &Node) -> Reply {
         parked: shared.sessions.parked(),
         connections: shared.workers.connections.load(Relaxed),
         message_bytes: shared.sessions.message_bytes.now(),
+        unsent_bytes: crate::unsent::Unsent::bytes_now(),
+        table_bytes: shared.tables.bytes(),
         dropped: shared.sessions.dropped(),
         topics: shared.subscriptions.topics() as u64,
         memberships: shared.groups.memberships(),

@@ -1,5 +1,6 @@
 //! Why a rule failed, in words for its author and for the client whose event it was; never a stack of the host.
 
+use crate::router::host::HostState;
 use std::fmt;
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -16,8 +17,10 @@ impl Fault {
         Self(words.into())
     }
 
-    /// Of a call that took `ms_max` at most; `said` is what the rule logged as an error just before.
-    pub(super) fn of_call(error: &wasmtime::Error, ms_max: u64, limit: &str, said: Option<String>) -> Self {
+    /// Of a call that may have taken `ms_max`, by the limit of that name.
+    pub(super) fn of_call(error: &wasmtime::Error, ms_max: u64, limit: &str, state: &mut HostState) -> Self {
+        // What the rule logged as an error just before: the words of its panic.
+        let said = state.take_last_error();
         if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
             let names: Vec<String> = backtrace
                 .frames()
@@ -29,6 +32,7 @@ impl Fault {
         }
         let words = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => format!("stopped after {ms_max} ms ({limit})"),
+            _ if state.wanted_too_much() => "wanted more memory than it may have (instance_bytes_max)".into(),
             Some(Trap::UnreachableCodeReached) => match said {
                 Some(said) if said.starts_with("panicked") => said,
                 Some(said) => format!("panicked: {said}"),

@@ -59,8 +59,7 @@ impl Guest {
             }
             Ok((_, _, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
             Err(error) => {
-                let said = store.data_mut().take_last_error();
-                let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", said);
+                let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
                 Err(Fault::words(format!("init failed: {fault}")))
             }
         }
@@ -90,10 +89,7 @@ impl Guest {
             Ok(Ok(outcome)) => Ok(Ok(lift(outcome))),
             Ok(Err(types::Refusal::Refused(words))) => Ok(Err(Refusal::Refused(words))),
             Ok(Err(types::Refusal::Invalid(words))) => Ok(Err(Refusal::Invalid(words))),
-            Err(error) => {
-                let said = self.store.data_mut().take_last_error();
-                Err(Fault::of_call(&error, self.route_ms_max, "route_ms_max", said))
-            }
+            Err(error) => Err(Fault::of_call(&error, self.route_ms_max, "route_ms_max", self.store.data_mut())),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A table opened under a name with this prefix can be read by all plugins.
 const SHARED: &str = "shared:";
@@ -17,13 +18,15 @@ const SHARED: &str = "shared:";
 /// All tables of the node, by their full name: `PLUGIN:NAME`, or `shared:NAME`.
 pub struct Tables {
     limits: Arc<Limits>,
-    tables: Mutex<BTreeMap<String, Arc<Table>>>,
+    by_name: Mutex<BTreeMap<String, Arc<Table>>>,
+    /// What all of them weigh.
+    bytes: Arc<AtomicU64>,
 }
 
 impl Tables {
     /// None yet.
     pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, tables: Mutex::default() }
+        Self { limits, by_name: Mutex::default(), bytes: Arc::default() }
     }
 
     /// Opens a plugin's table, made at the first time. A shared one belongs to the plugin that opened it first.
@@ -39,7 +42,7 @@ impl Tables {
         options.max_objects = options.max_objects.min(self.limits.table_objects_max);
         options.max_bytes = options.max_bytes.min(self.limits.table_bytes_max);
         let full_name = if name == own_name { format!("{plugin}:{name}") } else { name.to_owned() };
-        let mut tables = self.tables.lock();
+        let mut tables = self.by_name.lock();
         if let Some(table) = tables.get(&full_name) {
             if table.kind() != options.kind {
                 return badarg(format!("the table {name} is there already, as a {:?}", table.kind()));
@@ -52,19 +55,24 @@ impl Tables {
         if tables.values().filter(|table| table.owner() == plugin).count() as u64 >= self.limits.tables_max {
             return Err(Denied::Limit("tables_max"));
         }
-        let table = Arc::new(Table::new(plugin.clone(), &options, &self.limits));
+        let table = Arc::new(Table::new(plugin.clone(), &options, &self.limits, self.bytes.clone()));
         tables.insert(full_name, table.clone());
         Ok(table)
     }
 
     /// The table of that full name.
     pub fn get(&self, full_name: &str) -> Option<Arc<Table>> {
-        self.tables.lock().get(full_name).cloned()
+        self.by_name.lock().get(full_name).cloned()
+    }
+
+    /// What all of them weigh, about.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
     }
 
     /// All tables with their full names, in their order.
     pub fn list(&self) -> Vec<(String, Arc<Table>)> {
-        self.tables.lock().iter().map(|(name, table)| (name.clone(), table.clone())).collect()
+        self.by_name.lock().iter().map(|(name, table)| (name.clone(), table.clone())).collect()
     }
 }
 

@@ -3,11 +3,14 @@
 use crate::clock;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::limits::Limits;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// What an object weighs besides its key and its value, about: tree, lists, and what the allocator rounds up to.
+const OBJECT_BYTES: u64 = 160;
 /// How many expiry entries may be stale before they are made anew (arbitrary).
 const STALE_MAX: usize = 1024;
 
@@ -87,6 +90,9 @@ pub struct Table {
     kind: Kind,
     call_max: u64,
     answer_bytes_max: u64,
+    /// What all tables of the node weigh, and may.
+    all_bytes: Arc<AtomicU64>,
+    all_bytes_max: u64,
     state: Mutex<State>,
 }
 
@@ -97,6 +103,8 @@ struct State {
     max_objects: u64,
     max_bytes: u64,
     ttl_ms: Option<u64>,
+    /// What of it is counted in `all_bytes`.
+    counted: u64,
     /// Keys in the order in which something of theirs may expire; stale entries are harmless.
     expiring: VecDeque<(u64, Vec<u8>)>,
 }
@@ -112,18 +120,26 @@ type Undo = HashMap<Vec<u8>, Vec<Stored>>;
 
 impl Table {
     /// Empty.
-    pub(super) fn new(owner: Arc<str>, options: &Options, limits: &Limits) -> Self {
+    pub(super) fn new(owner: Arc<str>, options: &Options, limits: &Limits, all_bytes: Arc<AtomicU64>) -> Self {
         let state = State {
             objects: BTreeMap::new(),
             count: 0,
             bytes: 0,
+            counted: 0,
             max_objects: options.max_objects,
             max_bytes: options.max_bytes,
             ttl_ms: options.ttl_ms,
             expiring: VecDeque::new(),
         };
-        let (call_max, answer_bytes_max) = (limits.table_call_max, limits.table_answer_bytes_max);
-        Self { owner, kind: options.kind, call_max, answer_bytes_max, state: Mutex::new(state) }
+        Self {
+            owner,
+            kind: options.kind,
+            call_max: limits.table_call_max,
+            answer_bytes_max: limits.table_answer_bytes_max,
+            all_bytes,
+            all_bytes_max: limits.tables_bytes_max,
+            state: Mutex::new(state),
+        }
     }
 
     /// The plugin that may write it.
@@ -143,8 +159,7 @@ impl Table {
 
     /// How many objects there are, and what they weigh.
     pub fn size(&self) -> (u64, u64) {
-        let mut state = self.state.lock();
-        state.expire(clock::now_ms());
+        let state = self.current();
         (state.count, state.bytes)
     }
 
@@ -176,8 +191,7 @@ impl Table {
     /// For each key its values.
     pub fn lookup(&self, keys: &[Vec<u8>]) -> Allowed<Vec<Vec<Vec<u8>>>> {
         self.check_call(keys.len())?;
-        let mut state = self.state.lock();
-        state.expire(clock::now_ms());
+        let state = self.current();
         let mut bytes_left = self.answer_bytes_max;
         let mut look_up = |key: &Vec<u8>| {
             let values = state.objects.get(key).map_or(&[][..], Vec::as_slice);
@@ -251,8 +265,7 @@ impl Table {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let mut state = self.state.lock();
-        state.expire(clock::now_ms());
+        let state = self.current();
         let (mut objects, mut bytes) = (Vec::new(), 0);
         let mut last_key: Option<&Vec<u8>> = None;
         for (key, values) in state.objects.range::<[u8], _>((from, Bound::Unbounded)) {
@@ -289,8 +302,7 @@ impl Table {
         if *by != self.owner {
             return Err(Denied::NotOwner);
         }
-        let mut state = self.state.lock();
-        state.expire(clock::now_ms());
+        let mut state = self.current();
         let (count, bytes) = (state.count, state.bytes);
         let mut undo = Undo::new();
         let result = change(&mut state, &mut undo).and_then(|value| {
@@ -299,6 +311,8 @@ impl Table {
                 Err(Denied::Limit("max-objects"))
             } else if state.bytes > state.max_bytes.max(bytes) {
                 Err(Denied::Limit("max-bytes"))
+            } else if state.growth() > 0 && self.all_bytes.load(Relaxed) + state.growth() > self.all_bytes_max {
+                Err(Denied::Limit("tables_bytes_max"))
             } else {
                 Ok(value)
             }
@@ -308,11 +322,45 @@ impl Table {
                 state.change(&key, &mut Undo::new(), |values| *values = before);
             }
         }
+        state.count_in(&self.all_bytes);
         result
+    }
+
+    /// What has not expired.
+    fn current(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        state.expire(clock::now_ms());
+        state.count_in(&self.all_bytes);
+        state
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.all_bytes.fetch_sub(self.state.get_mut().counted, Relaxed);
     }
 }
 
 impl State {
+    fn weight(&self) -> u64 {
+        self.bytes + self.count * OBJECT_BYTES
+    }
+
+    /// How much more it weighs than was counted.
+    fn growth(&self) -> u64 {
+        self.weight().saturating_sub(self.counted)
+    }
+
+    fn count_in(&mut self, all_bytes: &AtomicU64) {
+        let now = self.weight();
+        let before = std::mem::replace(&mut self.counted, now);
+        if now > before {
+            all_bytes.fetch_add(now - before, Relaxed);
+        } else if now < before {
+            all_bytes.fetch_sub(before - now, Relaxed);
+        }
+    }
+
     fn values(&self, key: &[u8]) -> Vec<Vec<u8>> {
         self.objects.get(key).map_or_else(Vec::new, |values| values.iter().map(|stored| stored.value.clone()).collect())
     }

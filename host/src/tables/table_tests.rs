@@ -93,7 +93,7 @@ impl Model {
 fn check(kind: Kind, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let me: Arc<str> = "me".into();
     let options = Options { kind, max_objects: OBJECTS_MAX as u64, max_bytes: BYTES_MAX as u64, ..Options::default() };
-    let table = Table::new(me.clone(), &options, &Limits::default());
+    let table = Table::new(me.clone(), &options, &Limits::default(), Arc::default());
     let mut model = Model { bag: kind == Kind::Bag, list: Vec::new() };
     for step in steps {
         match step {
@@ -182,7 +182,7 @@ proptest! {
 fn objects_expire_after_their_last_write() {
     let me: Arc<str> = "me".into();
     let options = Options { ttl_ms: Some(0), ..Options::default() };
-    let table = Table::new(me.clone(), &options, &Limits::default());
+    let table = Table::new(me.clone(), &options, &Limits::default(), Arc::default());
     for _ in 0..3 * STALE_MAX {
         table.insert(&me, vec![Object::new("gone", "at once")]).unwrap();
     }
@@ -198,7 +198,7 @@ fn objects_expire_after_their_last_write() {
 #[test]
 fn a_counter_that_cannot_be_counted_changes_nothing() {
     let me: Arc<str> = "me".into();
-    let table = Table::new(me.clone(), &Options::default(), &Limits::default());
+    let table = Table::new(me.clone(), &Options::default(), &Limits::default(), Arc::default());
     table.insert(&me, vec![Object::new("text", "ten"), Object::new("full", i64::MAX.to_string())]).unwrap();
     let op = |key: &str| CounterOp { key: key.into(), incr: 1, default: 0, threshold: None };
     for bad in ["text", "full"] {
@@ -211,12 +211,32 @@ fn a_counter_that_cannot_be_counted_changes_nothing() {
 #[test]
 fn answers_are_bounded() {
     let me: Arc<str> = "me".into();
-    let table =
-        Table::new(me.clone(), &Options::default(), &Limits { table_answer_bytes_max: 10, ..Limits::default() });
+    let table = Table::new(
+        me.clone(),
+        &Options::default(),
+        &Limits { table_answer_bytes_max: 10, ..Limits::default() },
+        Arc::default(),
+    );
     table.insert(&me, ["a", "b", "c"].map(|key| Object::new(key, "123456")).into()).unwrap();
     let a = b"a".to_vec();
     assert!(table.lookup(std::slice::from_ref(&a)).is_ok());
     assert_eq!(table.lookup(&[a.clone(), a]), Err(Denied::Limit("table_answer_bytes_max")));
     let page = table.select(b"", None, 100).unwrap();
     assert_eq!((page.objects.len(), page.continuation), (2, Some(b"b".to_vec())), "cut short");
+}
+
+#[test]
+fn all_tables_together_are_bounded() {
+    let me: Arc<str> = "me".into();
+    let (limits, all) = (Limits { tables_bytes_max: 1000, ..Limits::default() }, Arc::<AtomicU64>::default());
+    let tables = [(); 2].map(|()| Table::new(me.clone(), &Options::default(), &limits, all.clone()));
+    let fill = |table: &Table, key: &str| table.insert(&me, vec![Object::new(key, vec![b'x'; 300])]);
+    assert!(fill(&tables[0], "a").is_ok() && fill(&tables[1], "b").is_ok());
+    assert_eq!(fill(&tables[0], "c"), Err(Denied::Limit("tables_bytes_max")));
+    assert_eq!(tables[0].size().0, 1, "undone");
+    assert!(fill(&tables[0], "a").is_ok(), "what does not grow is allowed");
+    tables[1].take(&me, b"b").unwrap();
+    assert!(fill(&tables[0], "c").is_ok());
+    drop(tables);
+    assert_eq!(all.load(Relaxed), 0);
 }

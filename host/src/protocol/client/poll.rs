@@ -7,7 +7,7 @@ use crate::protocol::client::{self, Reaction};
 use crate::protocol::cors;
 use crate::protocol::http::{self, Reply};
 use crate::protocol::plain;
-use crate::protocol::problem::Problem;
+use crate::protocol::problem::{Problem, RETRY_AFTER_S};
 use crate::protocol::query::{self, Asked};
 use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Beginning, PollCall};
@@ -15,7 +15,7 @@ use crate::volley::Writer;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, HeaderValue, RETRY_AFTER, UPGRADE};
 use hyper::{Request, StatusCode, Version};
 use std::pin::pin;
 use std::sync::Arc;
@@ -155,6 +155,9 @@ fn reply(owed: &Owed, status: u16, body: Bytes) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let content_type = if status == StatusCode::OK { "application/json" } else { "application/problem+json" };
     let mut reply = http::response(status, content_type, body);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    }
     if let Some(allowed) = &owed.cors {
         cors::add(&mut reply, allowed);
     }

@@ -1,19 +1,21 @@
 //! The contract's `logger`: lines of a rule in the server's log, tagged and bounded.
 
 use super::HostState;
+use crate::log_lines::{LogRate, one_line};
 use crate::router::contract::volley::router::logger::{Host, Level};
 
-/// What one event of one instance has logged.
+/// What one instance has logged, for the event that it routes.
 #[derive(Default)]
 pub(crate) struct EventLog {
     event: u64,
     lines: u64,
     last_error: Option<String>,
+    rate: LogRate,
 }
 
 impl EventLog {
     pub(super) fn begin(&mut self, event: u64) {
-        *self = Self { event, ..Self::default() };
+        (self.event, self.lines, self.last_error) = (event, 0, None);
     }
 
     pub(super) fn take_last_error(&mut self) -> Option<String> {
@@ -35,12 +37,17 @@ impl Host for HostState {
             message.truncate(message.floor_char_boundary(limits.log_bytes_max as usize));
             message.push('…');
         }
-        let (plugin, version, event) = (&*self.plugin, &*self.version, self.log.event);
-        match level {
-            Level::Error => tracing::error!(target: "plugin", plugin, version, event, "{message}"),
-            Level::Warning => tracing::warn!(target: "plugin", plugin, version, event, "{message}"),
-            Level::Info => tracing::info!(target: "plugin", plugin, version, event, "{message}"),
-            Level::Debug => tracing::debug!(target: "plugin", plugin, version, event, "{message}"),
+        if let Some(unsaid) = self.log.rate.admit(limits.log_lines_per_s_max) {
+            if unsaid > 0 {
+                tracing::warn!(plugin = %self.plugin, unsaid, "lines of this rule were dropped (log_lines_per_s_max)");
+            }
+            let (plugin, version, event, line) = (&*self.plugin, &*self.version, self.log.event, one_line(&message));
+            match level {
+                Level::Error => tracing::error!(target: "plugin", plugin, version, event, "{line}"),
+                Level::Warning => tracing::warn!(target: "plugin", plugin, version, event, "{line}"),
+                Level::Info => tracing::info!(target: "plugin", plugin, version, event, "{line}"),
+                Level::Debug => tracing::debug!(target: "plugin", plugin, version, event, "{line}"),
+            }
         }
         if let Level::Error = level {
             self.log.last_error = Some(message);

@@ -11,11 +11,14 @@ use crate::event::{Event, Payload};
 use crate::router::contract::volley::router::types;
 use crate::shared::Shared;
 use std::sync::Arc;
+use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 
 /// Handles to tables and scopes that an instance may hold; a rule that opens one for each event must close it again.
 const HANDLES_MAX: usize = 10_000;
+
+/// Elements of a rule's tables of functions; real ones have hundreds.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// The host's side of one instance.
 pub(crate) struct HostState {
@@ -23,7 +26,7 @@ pub(crate) struct HostState {
     plugin: Arc<str>,
     version: String,
     handles: ResourceTable,
-    memory: StoreLimits,
+    memory: Memory,
     /// Until the first event: `init` opens tables and writes none.
     initialising: bool,
     log: logger::EventLog,
@@ -39,7 +42,7 @@ impl HostState {
             plugin,
             version,
             handles,
-            memory: StoreLimitsBuilder::new().memory_size(shared.limits.instance_bytes_max as usize).build(),
+            memory: Memory { bytes_max: shared.limits.instance_bytes_max as usize, refused: false },
             initialising: true,
             log: logger::EventLog::default(),
         }
@@ -55,11 +58,36 @@ impl HostState {
 
     pub(super) fn begin_event(&mut self, event: &Event) {
         self.log.begin(event.id);
+        self.memory.refused = false;
+    }
+
+    /// Whether the rule has asked for more memory than it may have since the event began.
+    pub(super) fn wanted_too_much(&self) -> bool {
+        self.memory.refused
     }
 
     /// What the rule logged as an error since the event began: the words of its panic.
     pub(super) fn take_last_error(&mut self) -> Option<String> {
         self.log.take_last_error()
+    }
+}
+
+/// What an instance may take.
+struct Memory {
+    bytes_max: usize,
+    /// It has asked for more.
+    refused: bool,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired <= self.bytes_max;
+        self.refused |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
     }
 }
 

@@ -1,0 +1,74 @@
+//! How much memory the server takes at most, as the sum of its bounds: what an operator may count on, and reads in the
+//! log at start.
+//!
+//! Not in it: the program and its compiled rules (tens of MiB, see the first line of the log), and the kernel's buffers
+//! of the sockets, which `net.ipv4.tcp_mem` bounds.
+
+use crate::limits::Limits;
+
+/// What one waiting event weighs besides its data: about.
+const EVENT_BYTES: u64 = 256;
+/// What a connection weighs while it is served, besides the head of its request: about. A parked poll is 1.5 KB.
+const CONNECTION_BYTES: u64 = 16 << 10;
+/// What a membership weighs: about.
+const MEMBERSHIP_BYTES: u64 = 100;
+/// What a timer weighs besides its data, and an idempotency key: about.
+const TIMER_BYTES: u64 = 256;
+const KEY_BYTES: u64 = 768;
+
+/// How many there are of what limits are for each.
+pub struct Counts {
+    /// Lanes of all plugins.
+    pub lanes: u64,
+    /// Plugins.
+    pub plugins: u64,
+}
+
+/// Bytes at most, by what they are for.
+pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
+    let Counts { lanes, plugins } = *counts;
+    let waiting = limits.lane_queue_events_max + limits.lane_slow_events_max + limits.lane_batch_events_max;
+    vec![
+        ("sessions", limits.sessions_bytes_max),
+        // An eighth beyond, nothing is kept; each lane may have rendered one more answer of a rule by then.
+        ("mailboxes", limits.mailboxes_bytes_max / 8 * 9 + lanes * limits.outcome_bytes_max),
+        ("lanes", lanes * (2 * limits.lane_queue_bytes_max + limits.event_bytes_max + waiting * EVENT_BYTES)),
+        // As the rule returned them, and as they are resolved.
+        ("recipients", lanes * limits.recipients_max * 2 * size_of::<u64>() as u64),
+        ("instances", lanes * limits.instance_bytes_max),
+        ("connections", limits.connections_max * (CONNECTION_BYTES + limits.request_head_bytes_max)),
+        ("bodies", limits.bodies_bytes_max),
+        ("unsent", limits.unsent_bytes_max),
+        ("tables", limits.tables_bytes_max),
+        ("groups", limits.group_members_max * MEMBERSHIP_BYTES),
+        ("timers", plugins * (limits.timers_bytes_max + limits.timers_max * TIMER_BYTES)),
+        ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
+    ]
+}
+
+/// The sum, and its largest parts, for people.
+pub fn words(bounds: &[(&'static str, u64)]) -> String {
+    let mut parts = bounds.to_vec();
+    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let parts: Vec<String> = parts.iter().map(|(name, bytes)| format!("{name} {}", mib(*bytes))).collect();
+    format!("{} MiB: {}", mib(bounds.iter().map(|(_, bytes)| bytes).sum()), parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_that_is_lowered_lowers_the_sum() {
+        let counts = Counts { lanes: 2, plugins: 1 };
+        let sum = |limits: &Limits| bounds(limits, &counts).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let default = sum(&Limits::default());
+        for name in ["mailboxes_bytes_max", "lane_queue_bytes_max", "instance_bytes_max", "tables_bytes_max"] {
+            let mut limits = Limits::default();
+            assert!(limits.set(name, 1 << 20));
+            assert!(sum(&limits) + (60 << 20) < default, "{name}");
+        }
+        assert!(words(&bounds(&Limits::default(), &counts)).contains("tables 2048, "));
+    }
+}
