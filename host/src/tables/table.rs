@@ -47,7 +47,7 @@ impl Default for Options {
 }
 
 /// A key and one of its values.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
     /// Any bytes.
     pub key: Vec<u8>,
@@ -76,7 +76,7 @@ pub struct CounterOp {
 }
 
 /// Part of a walk.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// In the order of the keys' bytes. The values of one key are never parted.
     pub objects: Vec<Object>,

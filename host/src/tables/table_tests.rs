@@ -2,6 +2,9 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -52,13 +55,53 @@ impl Object {
 const OBJECTS_MAX: usize = 5;
 const BYTES_MAX: usize = 16;
 
+/// What a call answered; none where it was denied.
+#[derive(Clone, Debug, PartialEq)]
+enum Did {
+    Wrote(bool),
+    Swapped(Option<bool>),
+    Values(Vec<Vec<Vec<u8>>>),
+    Deleted(u64),
+    Counted(Option<i64>),
+    Selected(Page),
+}
+
+fn table(kind: Kind) -> (Table, Arc<str>) {
+    let me: Arc<str> = "me".into();
+    let options = Options { kind, max_objects: OBJECTS_MAX as u64, max_bytes: BYTES_MAX as u64, ..Options::default() };
+    (Table::new(me.clone(), &options, &Limits::default(), Arc::default()), me)
+}
+
+fn count(key: Vec<u8>, incr: i64) -> CounterOp {
+    CounterOp { key, incr, default: 7, threshold: Some((9, 1)) }
+}
+
+fn on_table(table: &Table, me: &Arc<str>, step: Step) -> Did {
+    match step {
+        Step::Insert(objects) => Did::Wrote(table.insert(me, objects).is_ok()),
+        Step::InsertNew(objects) => Did::Swapped(table.insert_new(me, objects).ok()),
+        Step::Take(key) => Did::Values(vec![table.take(me, &key).unwrap()]),
+        Step::Delete(keys) => Did::Deleted(table.delete(me, &keys).unwrap()),
+        Step::DeleteObject(objects) => Did::Deleted(table.delete_object(me, &objects).unwrap()),
+        Step::Count(key, incr) => Did::Counted(table.update_counter(me, &[count(key, incr)]).ok().map(|all| all[0])),
+        Step::Replace(key, old, new) => Did::Swapped(table.select_replace(me, &key, &old, new).ok()),
+        Step::Lookup(keys) => Did::Values(table.lookup(&keys).unwrap()),
+        Step::Select(prefix, after, limit) => Did::Selected(table.select(&prefix, after.as_deref(), limit).unwrap()),
+    }
+}
+
 /// The model: a list of objects, oldest first; a call works on a copy that is kept if it fits.
+#[derive(Clone, Debug, PartialEq)]
 struct Model {
     bag: bool,
     list: Vec<Object>,
 }
 
 impl Model {
+    fn of(kind: Kind) -> Self {
+        Self { bag: kind == Kind::Bag, list: Vec::new() }
+    }
+
     fn keep(&mut self, list: Vec<Object>) -> bool {
         let weigh = |list: &[Object]| list.iter().map(|object| object.bytes() as usize).sum::<usize>();
         let fits = list.len() <= OBJECTS_MAX.max(self.list.len()) && weigh(&list) <= BYTES_MAX.max(weigh(&self.list));
@@ -85,85 +128,146 @@ impl Model {
         self.list.iter().filter(|object| object.key == key).map(|object| object.value.clone()).collect()
     }
 
-    fn without(&self, gone: impl Fn(&Object) -> bool) -> Vec<Object> {
-        self.list.iter().filter(|object| !gone(object)).cloned().collect()
+    /// Deletes; how many there were.
+    fn remove(&mut self, gone: impl Fn(&Object) -> bool) -> u64 {
+        let before = self.list.len();
+        self.list.retain(|object| !gone(object));
+        (before - self.list.len()) as u64
+    }
+
+    fn count(&mut self, op: CounterOp) -> Option<i64> {
+        let now = match self.values(&op.key).first() {
+            None => op.default,
+            Some(value) => std::str::from_utf8(value).unwrap().parse().ok()?,
+        };
+        let past = |sum: i64| (op.incr >= 0 && sum > 9) || (op.incr < 0 && sum < 9);
+        let next = if past(now + op.incr) { 1 } else { now + op.incr };
+        let fits = !self.bag && self.keep(self.put_all(&[Object::new(op.key, next.to_string())]));
+        fits.then_some(next)
+    }
+
+    fn select(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Page {
+        let mut rest: Vec<&Object> = self.list.iter().collect();
+        rest.retain(|object| object.key.starts_with(prefix) && after.is_none_or(|after| *object.key > *after));
+        rest.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut end = rest.len().min(limit as usize);
+        while end > 0 && end < rest.len() && rest[end].key == rest[end - 1].key {
+            end += 1;
+        }
+        let continuation = (end < rest.len()).then(|| rest[end - 1].key.clone());
+        Page { objects: rest[..end].iter().map(|object| (*object).clone()).collect(), continuation }
+    }
+
+    fn take(&mut self, step: Step) -> Did {
+        match step {
+            Step::Insert(objects) => Did::Wrote(self.keep(self.put_all(&objects))),
+            Step::InsertNew(objects) => {
+                let all_new = objects.iter().all(|object| self.values(&object.key).is_empty());
+                let fits = !all_new || self.keep(self.put_all(&objects));
+                Did::Swapped(fits.then_some(all_new))
+            }
+            Step::Take(key) => {
+                let values = self.values(&key);
+                self.remove(|object| object.key == key);
+                Did::Values(vec![values])
+            }
+            Step::Delete(keys) => Did::Deleted(self.remove(|object| keys.contains(&object.key))),
+            Step::DeleteObject(objects) => Did::Deleted(self.remove(|object| objects.contains(object))),
+            Step::Count(key, incr) => Did::Counted(self.count(count(key, incr))),
+            Step::Replace(key, old, new) => {
+                let same = self.values(&key) == [old];
+                let fits = !self.bag && (!same || self.keep(self.put_all(&[Object::new(key, new)])));
+                Did::Swapped(fits.then_some(same))
+            }
+            Step::Lookup(keys) => Did::Values(keys.iter().map(|key| self.values(key)).collect()),
+            Step::Select(prefix, after, limit) => Did::Selected(self.select(&prefix, after.as_deref(), limit)),
+        }
     }
 }
 
 fn check(kind: Kind, steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let me: Arc<str> = "me".into();
-    let options = Options { kind, max_objects: OBJECTS_MAX as u64, max_bytes: BYTES_MAX as u64, ..Options::default() };
-    let table = Table::new(me.clone(), &options, &Limits::default(), Arc::default());
-    let mut model = Model { bag: kind == Kind::Bag, list: Vec::new() };
+    let ((table, me), mut model) = (table(kind), Model::of(kind));
     for step in steps {
-        match step {
-            Step::Insert(objects) => {
-                let fits = model.keep(model.put_all(&objects));
-                prop_assert_eq!(table.insert(&me, objects).is_ok(), fits);
-            }
-            Step::InsertNew(objects) => {
-                let all_new = objects.iter().all(|object| model.values(&object.key).is_empty());
-                let fits = !all_new || model.keep(model.put_all(&objects));
-                prop_assert_eq!(table.insert_new(&me, objects).ok(), fits.then_some(all_new));
-            }
-            Step::Take(key) => {
-                prop_assert_eq!(table.take(&me, &key).unwrap(), model.values(&key));
-                model.list = model.without(|object| object.key == key);
-            }
-            Step::Delete(keys) => {
-                let left = model.without(|object| keys.contains(&object.key));
-                prop_assert_eq!(table.delete(&me, &keys).unwrap() as usize, model.list.len() - left.len());
-                model.list = left;
-            }
-            Step::DeleteObject(objects) => {
-                let left = model.without(|object| objects.contains(object));
-                prop_assert_eq!(table.delete_object(&me, &objects).unwrap() as usize, model.list.len() - left.len());
-                model.list = left;
-            }
-            Step::Count(key, incr) => {
-                let op = CounterOp { key: key.clone(), incr, default: 7, threshold: Some((9, 1)) };
-                let got = table.update_counter(&me, std::slice::from_ref(&op)).ok();
-                let now = match model.values(&key).first() {
-                    None => Some(7),
-                    Some(value) => std::str::from_utf8(value).unwrap().parse::<i64>().ok(),
-                };
-                let past = |sum: i64| (incr >= 0 && sum > 9) || (incr < 0 && sum < 9);
-                let next = now.map(|now| if past(now + incr) { 1 } else { now + incr });
-                let expected = next.filter(|next| {
-                    !model.bag && model.keep(model.put_all(&[Object::new(key.clone(), next.to_string())]))
-                });
-                prop_assert_eq!(got, expected.map(|next| vec![next]));
-            }
-            Step::Replace(key, old, new) => {
-                let got = table.select_replace(&me, &key, &old, new.clone()).ok();
-                let same = model.values(&key) == [old];
-                let fits = !model.bag && (!same || model.keep(model.put_all(&[Object::new(key, new)])));
-                prop_assert_eq!(got, fits.then_some(same));
-            }
-            Step::Lookup(keys) => {
-                let expected: Vec<_> = keys.iter().map(|key| model.values(key)).collect();
-                prop_assert_eq!(table.lookup(&keys).unwrap(), expected);
-            }
-            Step::Select(prefix, after, limit) => {
-                let page = table.select(&prefix, after.as_deref(), limit).unwrap();
-                let mut rest: Vec<&Object> = model.list.iter().collect();
-                rest.retain(|object| {
-                    object.key.starts_with(&prefix) && after.as_ref().is_none_or(|after| object.key > *after)
-                });
-                rest.sort_by(|a, b| a.key.cmp(&b.key));
-                let mut end = rest.len().min(limit as usize);
-                while end > 0 && end < rest.len() && rest[end].key == rest[end - 1].key {
-                    end += 1;
-                }
-                let more = (end < rest.len()).then(|| rest[end - 1].key.clone());
-                prop_assert_eq!(page.continuation, more);
-                prop_assert_eq!(page.objects.iter().collect::<Vec<_>>(), &rest[..end]);
-            }
-        }
+        prop_assert_eq!(on_table(&table, &me, step.clone()), model.take(step));
         let bytes: u64 = model.list.iter().map(Object::bytes).sum();
         prop_assert_eq!(table.size(), (model.list.len() as u64, bytes));
     }
     Ok(())
+}
+
+/// A call of one lane, with the times at which it began and ended.
+#[derive(Clone, Debug)]
+struct Call {
+    step: Step,
+    did: Did,
+    began: usize,
+    ended: usize,
+}
+
+/// How often each lane repeats its steps: the longer, the more often two calls meet.
+const ROUNDS: usize = 60;
+
+/// Has each lane make its calls at the same time as the others. In the order in which they began.
+fn calls_of_lanes(kind: Kind, lanes: Vec<Vec<Step>>) -> Vec<Call> {
+    let (table, me) = table(kind);
+    let (clock, ready, count) = (AtomicUsize::new(0), AtomicUsize::new(0), lanes.len());
+    let tick = || clock.fetch_add(1, SeqCst);
+    let run = |steps: Vec<Step>| {
+        ready.fetch_add(1, SeqCst);
+        while ready.load(SeqCst) < count {
+            std::hint::spin_loop();
+        }
+        let call = |step: &Step| {
+            let began = tick();
+            let did = on_table(&table, &me, step.clone());
+            Call { step: step.clone(), did, began, ended: tick() }
+        };
+        (0..ROUNDS).flat_map(|_| &steps).map(call).collect::<Vec<_>>()
+    };
+    let mut calls: Vec<Call> = std::thread::scope(|scope| {
+        let running: Vec<_> = lanes.into_iter().map(|steps| scope.spawn(|| run(steps))).collect();
+        running.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
+    });
+    calls.sort_by_key(|call| call.began);
+    calls
+}
+
+/// Whether the calls, given in the order in which they began, could have happened one after the other, each at some
+/// moment between its beginning and its end, as the model does them (linearizability, by trying orders as Wing and Gong
+/// do; what was tried once is not tried again).
+fn have_an_order(model: &Model, calls: &[Call]) -> bool {
+    let mut tried = HashSet::new();
+    let mut to_try = vec![(0, BTreeSet::new(), model.clone())];
+    while let Some((mut first, mut done, model)) = to_try.pop() {
+        while done.remove(&first) {
+            first += 1;
+        }
+        if first == calls.len() {
+            return true;
+        }
+        if !tried.insert((first, done.clone(), model.list.clone())) {
+            continue;
+        }
+        // Whatever began after another one had ended comes after it.
+        let mut first_end = usize::MAX;
+        for (at, call) in calls.iter().enumerate().skip(first).filter(|(at, _)| !done.contains(at)) {
+            if call.began > first_end {
+                break;
+            }
+            first_end = first_end.min(call.ended);
+            let mut after = model.clone();
+            if after.take(call.step.clone()) == call.did {
+                let mut done = done.clone();
+                done.insert(at);
+                to_try.push((first, done, after));
+            }
+        }
+    }
+    false
+}
+
+fn lanes() -> impl Strategy<Value = Vec<Vec<Step>>> {
+    prop::collection::vec(steps().prop_map(|steps| steps.into_iter().take(5).collect()), 2..3)
 }
 
 proptest! {
@@ -176,6 +280,27 @@ proptest! {
     fn a_bag_is_a_list_of_different_objects(steps in steps()) {
         check(Kind::Bag, steps)?;
     }
+
+    #[test]
+    fn what_lanes_do_at_a_time_has_an_order(lanes in lanes(), bag in any::<bool>()) {
+        let kind = if bag { Kind::Bag } else { Kind::Set };
+        let calls = calls_of_lanes(kind, lanes.clone());
+        prop_assert!(have_an_order(&Model::of(kind), &calls), "{lanes:#?}");
+    }
+}
+
+/// The check itself: two lanes that both were told that they had taken the same object.
+#[test]
+fn what_has_no_order_is_found() {
+    let call = |step, did, began, ended| Call { step, did, began, ended };
+    let taken = || Did::Values(vec![vec![b"1".to_vec()]]);
+    let insert = call(Step::Insert(vec![Object::new("a", "1")]), Did::Wrote(true), 0, 1);
+    let take = |began, ended| call(Step::Take(b"a".to_vec()), taken(), began, ended);
+    let model = Model::of(Kind::Set);
+    assert!(have_an_order(&model, &[insert.clone(), take(2, 4)]));
+    assert!(!have_an_order(&model, &[insert.clone(), take(2, 4), take(3, 5)]), "taken twice");
+    let late = call(insert.step, insert.did, 5, 6);
+    assert!(!have_an_order(&model, &[take(2, 4), late]), "taken before it was there");
 }
 
 #[test]
