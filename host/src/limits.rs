@@ -75,7 +75,7 @@ limits! {
     bodies_bytes_max = 256 * MIB;
     /// The name of a user; more is a 400.
     user_bytes_max = 255;
-    /// Subscriptions of one session; a further one is a 403.
+    /// Subscriptions of one session; a further one is a 403 (about: lanes that let it in at the same moment go beyond).
     session_topics_max = 1_000;
     /// A connection without a request is closed after this time.
     idle_ms = 75_000;

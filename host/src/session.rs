@@ -60,6 +60,8 @@ pub struct Session {
     /// What it was sent and has not acknowledged.
     pub mailbox: Mailbox,
     pub(crate) parked: Option<Parked>,
+    /// Its first topics are being joined.
+    pub(crate) opening: bool,
     /// Serial number of the newest parked poll.
     pub(crate) polls: u32,
     /// The linger time counts from here.
@@ -79,7 +81,7 @@ pub struct Parked {
     pub(crate) deadline_ms: u64,
     pub(crate) owed: Owed,
     pub(crate) answer_to: AnswerTo,
-    /// The volley that has it on its list already.
+    /// The volley that has it on its list already, or that a worker has.
     pub(crate) volley: u64,
 }
 

@@ -24,6 +24,9 @@ const FREE_SLOTS_MIN: usize = 65_536;
 const SESSION_BYTES: u64 = 512;
 const SUBSCRIPTION_BYTES: u64 = 128;
 
+/// No volley has this number: a worker has the poll on its list.
+const CALLED: u64 = u64::MAX;
+
 /// The sessions.
 pub struct Sessions {
     node: u16,
@@ -151,6 +154,7 @@ impl Sessions {
             bytes,
             mailbox: Mailbox::default(),
             parked: None,
+            opening: false,
             polls: 0,
             heard_ms: clock::coarse_ms(),
             looked_at: u64::MAX,
@@ -158,6 +162,15 @@ impl Sessions {
         self.schedule(pid, &mut session);
         state.session = Some(session);
         Ok(Token { pid, secret })
+    }
+
+    /// While its first topics are being joined a session does not linger out, however busy their lanes are: whoever
+    /// opens it ends it if need be.
+    pub fn set_opening(&self, pid: Pid, opening: bool) {
+        self.with(pid, |session| {
+            session.opening = opening;
+            session.heard_ms = clock::now_ms();
+        });
     }
 
     /// Whose token it is; that restarts the linger time.
@@ -228,7 +241,7 @@ impl Sessions {
                 self.dropped.fetch_add(dropped, Relaxed);
             }
             match &mut session.parked {
-                Some(parked) if parked.volley != volley => {
+                Some(parked) if parked.volley != volley && parked.volley != CALLED => {
                     parked.volley = volley;
                     Pushed::Wakes(parked.answer_to.worker())
                 }
@@ -236,6 +249,15 @@ impl Sessions {
             }
         });
         pushed.unwrap_or(Pushed::Dead)
+    }
+
+    /// A worker is about to answer the poll with all that has come by then: no further volley need list it.
+    pub fn call(&self, pid: Pid) {
+        self.with(pid, |session| {
+            if let Some(parked) = &mut session.parked {
+                parked.volley = CALLED;
+            }
+        });
     }
 
     /// Beyond the bound each mailbox that is sent to keeps its newest message, until the fat ones have been trimmed
@@ -293,7 +315,8 @@ impl Sessions {
                 self.unparked(session, clock::coarse_ms());
             }
             let after = call.cursor.unwrap_or(0).max(session.mailbox.acknowledged());
-            session.heard_ms = clock::coarse_ms();
+            // The coarse clock is behind when its thread waits for a core, and a poll must not end early.
+            session.heard_ms = clock::now_ms();
             if call.wait_ms == 0 || session.mailbox.has_after(after) {
                 render(&call.owed, session.mailbox.after(after, &self.limits));
                 return Began { superseded, state: Beginning::Answered };
@@ -302,8 +325,7 @@ impl Sessions {
             session.parked = Some(Parked {
                 serial: session.polls,
                 after,
-                // Not early, though the coarse clock may be behind.
-                deadline_ms: session.heard_ms + call.wait_ms + clock::COARSE_MS_MAX,
+                deadline_ms: session.heard_ms + call.wait_ms,
                 owed: call.owed.clone(),
                 answer_to: answer_to(),
                 volley: 0,
@@ -344,7 +366,7 @@ impl Sessions {
     fn look_at(&self, pid: Pid, tick: u64, now_ms: u64) -> Option<Due> {
         let mut state = self.slot_of(pid)?.lock();
         let session = state.session_of(pid).filter(|session| session.looked_at <= tick)?;
-        if session.parked.is_none() && session.deadline_ms(self.limits.linger_ms) <= now_ms {
+        if session.parked.is_none() && !session.opening && session.deadline_ms(self.limits.linger_ms) <= now_ms {
             // Ended under the same lock: a request that comes now either was in time or finds the session gone.
             let session = state.session.take()?;
             drop(state);

@@ -79,7 +79,9 @@ fn a_poll_parks_and_the_first_message_of_a_volley_calls_it_once() {
     assert!(matches!(sessions.push(ann, &message(&sessions, "a"), 1), Pushed::Wakes(0)));
     assert!(matches!(sessions.push(ann, &message(&sessions, "b"), 1), Pushed::Kept));
     assert!(matches!(sessions.push(ann, &message(&sessions, "c"), 2), Pushed::Wakes(0)), "another volley");
-    assert_eq!(take(&sessions, ann), Some((3, 3)), "all that came until now");
+    sessions.call(ann);
+    assert!(matches!(sessions.push(ann, &message(&sessions, "d"), 3), Pushed::Kept), "a worker has it on its list");
+    assert_eq!(take(&sessions, ann), Some((4, 4)), "all that came until now");
     assert_eq!(take(&sessions, ann), None, "one answer a poll");
     assert_eq!(sessions.parked(), 0);
 }
@@ -159,4 +161,20 @@ fn when_all_mailboxes_are_too_large_the_fat_ones_are_trimmed() {
     assert_eq!(sessions.dropped(), before + dropped);
     assert!(sessions.message_bytes.now() <= 50_000, "{}", sessions.message_bytes.now());
     assert_eq!(poll(&sessions, thin, Some(0)).1, Some((1, 1)), "who had little lost nothing");
+}
+
+#[test]
+fn a_session_does_not_linger_out_while_it_is_opened() {
+    let sessions = sessions(Limits { linger_ms: 100, ..Limits::default() });
+    let pid = sessions.open(None, None).unwrap().pid;
+    sessions.set_opening(pid, true);
+    let now = clock::now_ms();
+    let ended_by = |ms: u64| {
+        let mut ended = 0;
+        sessions.come_due(now + ms, |_| ended += 1);
+        ended
+    };
+    assert_eq!(ended_by(5000), 0);
+    sessions.set_opening(pid, false);
+    assert_eq!(ended_by(10_000), 1);
 }

@@ -50,10 +50,12 @@ pub(super) async fn open(node: &Arc<Node>, request: Request<Incoming>) -> Answer
     let full = |full: crate::sessions::Full| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full.to_string());
     let token = node.shared.sessions.open(user.clone(), params.clone()).map_err(full)?;
     let unjoined = EndUnlessJoined { node, pid: Some(token.pid) };
+    node.shared.sessions.set_opening(token.pid, true);
     for topic in topics {
         let sender = Sender { pid: Some(token.pid), user: user.clone() };
         node.submit(topic, sender, Happening::Join { params: params.clone() }).await?;
     }
+    node.shared.sessions.set_opening(token.pid, false);
     unjoined.joined();
     let (linger_ms, wait_ms) = (limits.linger_ms, limits.wait_ms);
     let opened = Opened { session: token.text(), pid: token.pid.to_string(), cursor: 0, linger_ms, wait_ms };
