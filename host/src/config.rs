@@ -183,7 +183,7 @@ struct FilePlugin {
 struct FileRoute {
     topics: Spanned<String>,
     plugin: Spanned<String>,
-    config: Option<serde_json::Value>,
+    config: Option<Spanned<toml::Value>>,
 }
 
 /// What is wrong, and where.
@@ -273,7 +273,13 @@ impl Flags {
         };
         let mut routes: Vec<RouteConfig> = Vec::new();
         for row in file.routes.as_deref().unwrap_or_default() {
-            let config = row.config.as_ref().map_or_else(|| "null".into(), ToString::to_string);
+            let config = match &row.config {
+                Some(config) => {
+                    let json = json(config.get_ref());
+                    json.map_err(|words| at.wrong(config.span(), "routes.config", &words))?.to_string()
+                }
+                None => "null".into(),
+            };
             let parsed = route(row.topics.get_ref(), row.plugin.get_ref(), config);
             let parsed = parsed.map_err(|words: crate::topic::NotATopic| {
                 at.wrong(row.topics.span(), "routes.topics", &words.to_string())
@@ -321,8 +327,11 @@ fn cors(flags: &[String], file: FileCors, at: &Place<'_>) -> Result<Cors, BadCon
     if origins.iter().any(|origin| origin == "*") {
         return Ok(Cors::Any);
     }
-    let plain =
-        |origin: &&String| origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+    let plain = |origin: &&String| {
+        origin
+            .split_once("://")
+            .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains('/'))
+    };
     if let Some(bad) = origins.iter().find(|origin| !plain(origin)) {
         let words = format!("{bad:?} is not scheme://host[:port], without a path");
         return Err(span.map_or_else(
@@ -341,6 +350,21 @@ fn limits(flags: &[(String, u64)], mut limits: Limits, at: &Place<'_>) -> Result
         Ok(()) => Ok(limits),
         Err(words) => Err(at.wrong_limit(&words)),
     }
+}
+
+/// What a rule gets as JSON.
+fn json(value: &toml::Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) if number.is_finite() => (*number).into(),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Array(array) => array.iter().map(json).collect::<Result<_, _>>()?,
+        toml::Value::Table(table) => {
+            table.iter().map(|(key, value)| Ok((key.clone(), json(value)?))).collect::<Result<_, String>>()?
+        }
+        other => return Err(format!("a rule gets JSON, which has no {other}; write it as a text")),
+    })
 }
 
 fn check_name(name: &str) -> Result<(), String> {

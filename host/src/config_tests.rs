@@ -82,6 +82,20 @@ fn a_bad_file_names_file_line_and_key() {
 }
 
 #[test]
+fn what_json_has_not_is_no_config_of_a_rule() {
+    for value in ["1979-05-27", "nan", "[{ a = -inf }]"] {
+        let text = format!("[[routes]]\ntopics = \"a\"\nplugin = \"chat\"\nconfig = {{ at = {value} }}\n");
+        let words = with_file(&text, &[]).expect_err(value).to_string();
+        assert!(words.contains("volley.toml:4: routes.config"), "{words}");
+    }
+}
+
+#[test]
+fn an_origin_has_a_scheme() {
+    assert!(resolve(&["--cors-origin", "://example.org"]).is_err());
+}
+
+#[test]
 fn no_token_is_for_loopback() {
     assert!(resolve(&["--admin", "0.0.0.0:0", "--admin-no-token"]).is_err());
     assert_eq!(resolve(&["--admin-no-token"]).unwrap().admin_token, AdminToken::Off);

@@ -89,9 +89,10 @@ limits! {
     lane_queue_events_max = 4_096;
     /// Bytes of event data waiting in one lane; 503 beyond.
     lane_queue_bytes_max = 64 * MIB;
-    /// A topic whose event took longer waits behind its lane's other topics from then on, until it has rested.
+    /// A topic whose event took longer waits behind its lane's quick topics from then on, until it has rested.
     slow_event_ms = 50;
-    /// Events of such topics that wait in one lane, of as many bytes as its queue holds; 503 beyond.
+    /// Events of such topics that wait in one lane, an eighth of them of one topic, and of as many bytes as the lane's
+    /// queue holds; 503 beyond.
     lane_slow_events_max = 1_024;
     /// Events that a lane routes before it fires the volley for all of them.
     lane_batch_events_max = 64;

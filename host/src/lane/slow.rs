@@ -1,29 +1,40 @@
-//! Topics whose events run long. Their events wait here, and have their turns behind those of the lane's other topics: so
-//! another topic waits for one such event at most, however many there are.
+//! Topics whose events run long. Their events wait here, and have their turns behind those of the lane's quick topics: so
+//! a quick topic waits for one such event at most, however many there are.
 //!
-//! The idea is least attained service: who has used little of the lane comes first. Here it is enough to tell two kinds
-//! of topics apart. While others have work, the slow ones get half of the lane's time; among themselves they take turns.
+//! The idea is least attained service: who has used little of the lane comes first. It costs nothing until an event has
+//! run long. From then on the lane is wary: a topic is quick once one of its events has run quickly, and until then its
+//! events wait here, too, since they might be the next to run long. While quick topics have work, the others get half of
+//! the lane's time, and take turns among themselves.
 
 use crate::event::{Event, Happening};
 use crate::limits::Limits;
 use crate::topic::Topic;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// A topic is slow for this long after its last event that ran long, and as long as events of it wait.
+/// A topic is slow for this long after its last event that ran long, and the lane is wary.
 const SLOW_FOR: Duration = Duration::from_secs(1);
+/// So many topics are known to be quick; the next ones wait, as if they were not.
+const QUICK_MAX: usize = 65_536;
+/// Of all places a topic may take this part.
+const TOPICS_PART: usize = 8;
 
 /// The slow topics of one lane.
 pub(super) struct Slow {
     long: Duration,
     events_max: usize,
     bytes_max: u64,
+    /// None until an event runs long.
+    wary_until: Option<Instant>,
+    /// While the lane is wary: who has run quickly since.
+    quick: HashSet<Topic>,
+    /// Who has run long, and who has not run since.
     topics: HashMap<Topic, SlowTopic>,
     /// Those that have events here, each once, in the order of their turns.
     turns: VecDeque<Topic>,
     events: usize,
     bytes: u64,
-    /// The last slow event ran this much longer than others have been served since.
+    /// The last of these events ran this much longer than quick ones have been served since.
     ahead: Duration,
 }
 
@@ -48,6 +59,8 @@ impl Slow {
             long: Duration::from_millis(limits.slow_event_ms),
             events_max: limits.lane_slow_events_max as usize,
             bytes_max: limits.lane_queue_bytes_max,
+            wary_until: None,
+            quick: HashSet::new(),
             topics: HashMap::new(),
             turns: VecDeque::new(),
             events: 0,
@@ -61,45 +74,55 @@ impl Slow {
         self.events
     }
 
-    /// Takes an event of a slow topic aside. Exits and timers have had their places since before and are not refused.
+    /// Takes an event of a topic that is not quick aside. Exits and timers have had their places since before and are not
+    /// refused.
     pub(super) fn admit(&mut self, event: Event, now: Instant) -> Admitted {
-        if self.topics.is_empty() {
+        let Some(wary_until) = self.wary_until else { return Admitted::Now(event) };
+        if wary_until <= now && self.events == 0 {
+            self.wary_until = None;
+            self.quick.clear();
+            self.topics.clear();
             return Admitted::Now(event);
         }
-        let Some(topic) = self.topics.get_mut(&event.topic) else { return Admitted::Now(event) };
-        if topic.waiting.is_empty() && topic.until <= now {
-            self.topics.remove(&event.topic);
+        if self.quick.contains(&event.topic) {
             return Admitted::Now(event);
         }
         let has_place = matches!(event.what, Happening::Exit(_) | Happening::Timer(_));
         let bytes = event.bytes();
-        if !has_place && (self.events >= self.events_max || self.bytes + bytes > self.bytes_max) {
+        let waiting = self.topics.get(&event.topic).map_or(0, |topic| topic.waiting.len());
+        let is_full = self.events >= self.events_max || waiting >= (self.events_max / TOPICS_PART).max(1);
+        if !has_place && (is_full || self.bytes + bytes > self.bytes_max) {
             return Admitted::Refused(event);
         }
-        if topic.waiting.is_empty() {
+        if waiting == 0 {
             self.turns.push_back(event.topic.clone());
         }
         self.events += 1;
         self.bytes += bytes;
-        topic.waiting.push_back(event);
+        let unknown = || SlowTopic { until: now, waiting: VecDeque::new() };
+        self.topics.entry(event.topic.clone()).or_insert_with(unknown).waiting.push_back(event);
         Admitted::Waits
     }
 
     /// An event of the topic has run for that long.
     pub(super) fn ran(&mut self, topic: &Topic, took: Duration, now: Instant) {
-        if took < self.long {
-            return;
-        }
-        let until = now + SLOW_FOR;
-        if let Some(slow) = self.topics.get_mut(topic) {
-            slow.until = until;
-        } else {
+        if took >= self.long {
+            let until = now + SLOW_FOR;
+            self.wary_until = Some(until);
+            self.quick.remove(topic);
             self.topics.retain(|_, slow| !slow.waiting.is_empty() || slow.until > now);
-            self.topics.insert(topic.clone(), SlowTopic { until, waiting: VecDeque::new() });
+            self.topics.entry(topic.clone()).or_insert_with(|| SlowTopic { until, waiting: VecDeque::new() }).until =
+                until;
+        } else if self.wary_until.is_some() && self.quick.len() < QUICK_MAX && !self.quick.contains(topic) {
+            let rests = self.topics.get(topic).is_none_or(|slow| slow.waiting.is_empty() && slow.until <= now);
+            if rests {
+                self.topics.remove(topic);
+                self.quick.insert(topic.clone());
+            }
         }
     }
 
-    /// Others were served for that long; none at all means that nothing of theirs waits.
+    /// Quick ones were served for that long; none at all means that nothing of theirs waits.
     pub(super) fn others_ran(&mut self, took: Option<Duration>) {
         self.ahead = took.map_or(Duration::ZERO, |took| self.ahead.saturating_sub(took));
     }
@@ -134,13 +157,11 @@ mod tests {
 
     const LONG: Duration = Duration::from_millis(100);
 
+    /// A topic may take two places of 16.
     fn slow() -> Slow {
-        Slow::new(&Limits {
-            slow_event_ms: 50,
-            lane_slow_events_max: 4,
-            lane_queue_bytes_max: 100,
-            ..Limits::default()
-        })
+        let limits =
+            Limits { slow_event_ms: 50, lane_slow_events_max: 16, lane_queue_bytes_max: 100, ..Limits::default() };
+        Slow::new(&limits)
     }
 
     fn event(topic: &str, id: u64, what: Happening) -> Event {
@@ -160,39 +181,57 @@ mod tests {
         std::iter::from_fn(|| slow.next()).map(|event| event.id).collect()
     }
 
+    fn ran(slow: &mut Slow, topic: &str, took: Duration, now: Instant) {
+        slow.ran(&topic.parse().unwrap(), took, now);
+    }
+
+    const SHORT: Duration = Duration::from_millis(49);
+
     #[test]
     fn a_topic_is_slow_once_an_event_ran_long_and_until_it_has_rested() {
         let (mut slow, now) = (slow(), Instant::now());
-        let topic = "a".parse().unwrap();
         assert!(!waits(&mut slow, publish("a", 1), now));
-        slow.ran(&topic, Duration::from_millis(49), now);
+        ran(&mut slow, "a", SHORT, now);
         assert!(!waits(&mut slow, publish("a", 2), now));
-        slow.ran(&topic, LONG, now);
+        ran(&mut slow, "a", LONG, now);
         assert!(waits(&mut slow, publish("a", 3), now));
-        assert!(!waits(&mut slow, publish("b", 4), now), "others are not");
         let later = now + SLOW_FOR;
         assert!(waits(&mut slow, publish("a", 5), later), "what came before is still here, and stays before it");
         assert_eq!(next_ids(&mut slow), [3, 5]);
         assert!(!waits(&mut slow, publish("a", 6), later));
-        assert!(slow.topics.is_empty() && slow.len() == 0 && slow.bytes == 0);
+        assert!(slow.topics.is_empty() && slow.quick.is_empty() && slow.len() == 0 && slow.bytes == 0);
+    }
+
+    #[test]
+    fn while_the_lane_is_wary_a_topic_is_quick_once_it_was() {
+        let (mut slow, now) = (slow(), Instant::now());
+        ran(&mut slow, "a", LONG, now);
+        assert!(waits(&mut slow, publish("b", 1), now), "nobody knows yet");
+        assert!(waits(&mut slow, publish("b", 2), now));
+        assert_eq!(slow.next().map(|event| event.id), Some(1));
+        ran(&mut slow, "b", SHORT, now);
+        assert!(waits(&mut slow, publish("b", 3), now), "behind what waits already");
+        assert_eq!(next_ids(&mut slow), [2, 3]);
+        ran(&mut slow, "b", SHORT, now);
+        assert!(!waits(&mut slow, publish("b", 4), now));
+        ran(&mut slow, "b", LONG, now);
+        assert!(waits(&mut slow, publish("b", 5), now), "not any more");
     }
 
     #[test]
     fn slow_topics_take_turns_and_keep_their_order() {
         let (mut slow, now) = (slow(), Instant::now());
-        for topic in ["a", "b"] {
-            slow.ran(&topic.parse().unwrap(), LONG, now);
-        }
-        for (topic, id) in [("a", 1), ("a", 2), ("a", 3), ("b", 4)] {
+        ran(&mut slow, "a", LONG, now);
+        for (topic, id) in [("a", 1), ("a", 2), ("b", 3), ("b", 4), ("c", 5)] {
             assert!(waits(&mut slow, publish(topic, id), now));
         }
-        assert_eq!(next_ids(&mut slow), [1, 4, 2, 3]);
+        assert_eq!(next_ids(&mut slow), [1, 3, 5, 2, 4]);
     }
 
     #[test]
-    fn the_others_get_as_much_time_as_a_slow_event_took() {
+    fn quick_topics_get_as_much_time_as_a_slow_event_took() {
         let (mut slow, now) = (slow(), Instant::now());
-        slow.ran(&"a".parse().unwrap(), LONG, now);
+        ran(&mut slow, "a", LONG, now);
         assert!(waits(&mut slow, publish("a", 1), now) && waits(&mut slow, publish("a", 2), now));
         assert_eq!(slow.next().map(|event| event.id), Some(1));
         slow.slow_ran(LONG);
@@ -209,14 +248,17 @@ mod tests {
     #[test]
     fn places_are_bounded_but_not_those_of_exits() {
         let (mut slow, now) = (slow(), Instant::now());
-        slow.ran(&"a".parse().unwrap(), LONG, now);
-        for id in 1..=4 {
-            assert!(waits(&mut slow, publish("a", id), now));
+        ran(&mut slow, "a", LONG, now);
+        assert!(waits(&mut slow, publish("a", 1), now) && waits(&mut slow, publish("a", 2), now));
+        assert!(matches!(slow.admit(publish("a", 3), now), Admitted::Refused(Event { id: 3, .. })), "its part");
+        assert!(waits(&mut slow, event("a", 4, Happening::Exit(ExitReason::Normal)), now));
+        for n in 0..13 {
+            assert!(waits(&mut slow, publish(&format!("b{n}"), 5), now));
         }
-        assert!(matches!(slow.admit(publish("a", 5), now), Admitted::Refused(Event { id: 5, .. })));
-        assert!(waits(&mut slow, event("a", 6, Happening::Exit(ExitReason::Normal)), now));
-        assert_eq!(next_ids(&mut slow), [1, 2, 3, 4, 6]);
-        let large = event("a", 7, Happening::Publish(Payload::Text("x".repeat(101))));
+        assert!(matches!(slow.admit(publish("c", 6), now), Admitted::Refused(_)), "all places");
+        assert!(waits(&mut slow, event("c", 7, Happening::Exit(ExitReason::Normal)), now));
+        assert_eq!(next_ids(&mut slow).len(), 17);
+        let large = event("a", 8, Happening::Publish(Payload::Text("x".repeat(101))));
         assert!(matches!(slow.admit(large, now), Admitted::Refused(_)), "so are bytes");
     }
 }

@@ -44,8 +44,12 @@ pub fn lines(body: &Bytes) -> impl Iterator<Item = Bytes> {
 /// Reads one of them.
 pub fn line(line: &Bytes, data_bytes_max: u64) -> Result<Line, NotALine> {
     let text = std::str::from_utf8(line).map_err(|_| NotALine::Malformed("the line is not UTF-8".into()))?;
-    let shape = |error| NotALine::Malformed(format!("the line is not {{\"topic\":…,\"data\":…}}: {error}"));
-    let parsed: Shape<'_> = serde_json::from_str(text).map_err(shape)?;
+    let shape = |why: &str| NotALine::Malformed(format!("the line is not {{\"topic\":…,\"data\":…}}: {why}"));
+    // An array of both would do for serde.
+    if !text.starts_with('{') {
+        return Err(shape("it is no object"));
+    }
+    let parsed: Shape<'_> = serde_json::from_str(text).map_err(|error| shape(&error.to_string()))?;
     let topic = parsed.topic.parse().map_err(|error: NotATopic| NotALine::Malformed(error.to_string()))?;
     if parsed.data.get().len() as u64 > data_bytes_max {
         return Err(NotALine::TooLarge(format!("the data has more than {data_bytes_max} bytes (event_bytes_max)")));
@@ -53,4 +57,34 @@ pub fn line(line: &Bytes, data_bytes_max: u64) -> Result<Line, NotALine> {
     // A line break within a line is a CR at most; the same rule as for a body cleans it.
     let data = payload::json(line.slice_ref(parsed.data.get().as_bytes())).map_err(NotALine::Malformed)?;
     Ok(Line { topic, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &'static str) -> Result<Line, NotALine> {
+        line(&Bytes::from_static(text.as_bytes()), 8)
+    }
+
+    #[test]
+    fn lines_without_anything_are_none() {
+        let body = Bytes::from_static(b"\n a\r\n\t\r\n\nb");
+        assert_eq!(lines(&body).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_line_is_a_topic_and_data() {
+        let expected = Line { topic: "a.b".parse().unwrap(), data: Payload::Json("[ 1]".into()) };
+        assert_eq!(read("{\"data\":[\r1],\"topic\":\"a.b\"}"), Ok(expected));
+        assert!(matches!(read(r#"{"topic":"a","data":"7 bytes"}"#), Err(NotALine::TooLarge(_))));
+        for bad in [r#"{"topic":"a"}"#, r#"{"topic":"a..b","data":1}"#, r#"{"topic":"a","data":1,"more":2}"#, "1"] {
+            assert!(matches!(read(bad), Err(NotALine::Malformed(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_no_line() {
+        assert!(matches!(read(r#"["a",1]"#), Err(NotALine::Malformed(_))));
+    }
 }
