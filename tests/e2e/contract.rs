@@ -1,36 +1,48 @@
 //! What a rule may ask of the host, through a rule that does what its payload says.
 
-use crate::client::{Session, publish};
+use crate::client::{Session, batch_of, publish};
 use crate::harness::Server;
-use crate::shared::Shared;
+use crate::http::post;
 use serde_json::{Value, json};
 
-/// A session that asks the probe for things.
-struct Asker {
-    server: Shared,
-    session: Session,
-    topic: String,
+/// A session that asks the probe for things, on a topic of its own.
+pub(crate) struct Asker {
+    pub(crate) session: Session,
+    pub(crate) topic: String,
 }
 
 impl Asker {
     fn new(name: &str) -> Self {
-        let server = Server::shared_with_probe();
-        let topic = format!("probe.contract-{name}");
-        let session = Session::open_with(&server, &json!({"user": "ann", "params": {"p": 1}, "topics": [topic]}));
-        Self { server, session, topic }
+        Self::on(&Server::shared_with_probe(), format!("probe.contract-{name}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn on(server: &Server, topic: impl Into<String>) -> Self {
+        let topic = topic.into();
+        let session = Session::open_with(server, &json!({"user": "ann", "params": {"p": 1}, "topics": [topic]}));
+        Self { session, topic }
     }
 
     /// What the rule answers.
     #[track_caller]
-    fn ask(&mut self, what: &Value) -> Value {
+    pub(crate) fn ask(&mut self, what: &Value) -> Value {
         self.session.publish(&self.topic, what);
         self.session.next()
     }
 
     #[track_caller]
-    fn ok(&mut self, what: &Value) -> Value {
-        let answer = self.ask(what);
-        answer.get("ok").unwrap_or_else(|| panic!("{what}: {answer}")).clone()
+    pub(crate) fn ok(&mut self, what: &Value) -> Value {
+        ok(&self.ask(what))
+    }
+
+    /// What the rule answers to each, asked in one go: its lane does them one right after the other.
+    #[track_caller]
+    pub(crate) fn ask_all(&mut self, whats: impl IntoIterator<Item = Value>) -> Vec<Value> {
+        let body = batch_of(&self.topic, whats);
+        let statuses = self.session.call(post("/v1/events").body(body)).expect(200);
+        let asked =
+            statuses.text().lines().inspect(|line| assert!(line.contains("\"recipients\":1"), "{line}")).count();
+        (0..asked).map(|_| self.session.next()).collect()
     }
 
     #[track_caller]
@@ -46,7 +58,7 @@ impl Asker {
 
     /// The session's PID as the rule has it.
     #[track_caller]
-    fn pid_of(&mut self, other: Option<&mut Session>) -> u64 {
+    pub(crate) fn pid_of(&mut self, other: Option<&mut Session>) -> u64 {
         let topic = self.topic.clone();
         let session = other.unwrap_or(&mut self.session);
         session.publish(&topic, &json!({"do": "event"}));
@@ -57,6 +69,11 @@ impl Asker {
             }
         }
     }
+}
+
+#[track_caller]
+pub(crate) fn ok(answer: &Value) -> Value {
+    answer.get("ok").unwrap_or_else(|| panic!("{answer}")).clone()
 }
 
 #[test]
@@ -70,7 +87,7 @@ fn a_rule_is_told_the_event() {
     assert_eq!(event["data"], json!(r#"{"do":"event"}"#));
     assert!(event["time_ms"].as_u64().expect("a time") > 1_700_000_000_000, "{event}");
     assert!(event["id"].as_u64().expect("an id") < 1 << 53, "{event}");
-    publish(&asker.server, &asker.topic, &json!({"do": "event"}));
+    publish(&Server::shared_with_probe(), &asker.topic, &json!({"do": "event"}));
     let event = asker.session.next()["ok"].clone();
     assert_eq!((&event["sender"], &event["user"]), (&Value::Null, &Value::Null));
 }
@@ -170,7 +187,7 @@ fn tables_outlive_a_trap() {
 #[test]
 fn groups_hold_the_living() {
     let mut asker = Asker::new("groups");
-    let mut bob = Session::on(&asker.server, &asker.topic);
+    let mut bob = Session::on(&Server::shared_with_probe(), &asker.topic);
     let (ann_pid, bob_pid) = (asker.pid_of(None), asker.pid_of(Some(&mut bob)));
     assert_eq!(asker.group(&json!({"join": ["g", [ann_pid, bob_pid]]})), json!(2));
     assert_eq!(asker.group(&json!({"join": ["g", [ann_pid]]})), json!(0));
@@ -188,24 +205,35 @@ fn groups_hold_the_living() {
 #[test]
 fn recipients_by_their_pids() {
     let mut asker = Asker::new("pids");
-    let mut bob = Session::on(&asker.server, &asker.topic);
+    let mut bob = Session::on(&Server::shared_with_probe(), &asker.topic);
     let (ann_pid, bob_pid) = (asker.pid_of(None), asker.pid_of(Some(&mut bob)));
     let topic = asker.topic.clone();
     let to_bob = json!({"do": "pids", "to": [bob_pid, bob_pid]});
     assert_eq!(asker.session.publish(&topic, &to_bob).recipients, 1, "a PID named twice receives once");
     bob.expect(&[to_bob]);
     bob.end();
-    // Bob is dead, the others were never issued or are another node's: skipped, and not counted.
-    let odd = json!({"do": "pids", "to": [bob_pid, 0, 1, (1_u64 << 53) - 1, 1_u64 << 52, ann_pid]});
-    assert_eq!(asker.session.publish(&topic, &odd).recipients, 1);
-    asker.session.expect(&[odd]);
+    let dead_or_never_issued = [bob_pid, ann_pid + 1, ann_pid + (20_000_000 << 18), 0, 1];
+    let of_another_node = [ann_pid | 1 << 43, 1 << 52, (1 << 53) - 1];
+    let no_pids = [1 << 53, ann_pid | 1 << 53, ann_pid | 1 << 63, u64::MAX];
+    let mut odd = [&dead_or_never_issued[..], &of_another_node, &no_pids].concat();
+    for with_ann in [false, true] {
+        odd.extend(with_ann.then_some(ann_pid));
+        for op in [json!({"do": "pids", "to": odd}), json!({"do": "expr", "steps": [{ "pids": odd }]})] {
+            assert_eq!(asker.session.publish(&topic, &op).recipients, u64::from(with_ann), "skipped and not counted");
+            asker.session.expect(if with_ann { std::slice::from_ref(&op) } else { &[] });
+        }
+    }
+    odd.pop();
+    assert_eq!(asker.group(&json!({"join": ["g", odd]})), json!(0), "nor do they join a group");
+    asker.session.publish(&topic, &json!({"do": "remove", "pids": odd}));
+    assert_eq!(asker.session.publish(&topic, &json!("still here")).recipients, 1);
 }
 
 #[test]
 fn recipients_by_an_expression() {
     let mut asker = Asker::new("expr");
     let topic = asker.topic.clone();
-    let mut others: Vec<Session> = (0..3).map(|_| Session::on(&asker.server, &topic)).collect();
+    let mut others: Vec<Session> = (0..3).map(|_| Session::on(&Server::shared_with_probe(), &topic)).collect();
     let pids: Vec<u64> = others.iter_mut().map(|other| asker.pid_of(Some(other))).collect();
     let ann = asker.pid_of(None);
     let scope = topic.clone();
@@ -236,7 +264,7 @@ fn recipients_by_an_expression() {
 fn a_rule_ends_subscriptions() {
     let mut asker = Asker::new("remove");
     let topic = asker.topic.clone();
-    let mut bob = Session::on(&asker.server, &topic);
+    let mut bob = Session::on(&Server::shared_with_probe(), &topic);
     let bob_pid = asker.pid_of(Some(&mut bob));
     let remove = json!({"do": "remove", "pids": [bob_pid]});
     assert_eq!(asker.session.publish(&topic, &remove).recipients, 2, "resolved before they end");

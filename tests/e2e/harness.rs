@@ -1,7 +1,7 @@
 //! Real servers for tests: each on ports of its own, ended with its test, its log shown when the test fails.
 
 use crate::guests;
-use crate::http::{PATIENCE, call, get};
+use crate::http::{Connection, PATIENCE, call, get};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -142,13 +142,13 @@ impl Server {
     /// A number of `/metrics`, summed over its labels.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let text = call(&self.admin, &get("/metrics"));
-        assert_eq!(text.status, 200, "{text}");
-        let of_name = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) // not a longer name
-        };
-        let lines = text.text().lines().filter(of_name);
-        lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).expect("a number")).sum()
+        metric(&mut Connection::open(&self.admin), name)
+    }
+
+    /// Waits until a number of `/metrics` is this.
+    #[track_caller]
+    pub(crate) fn wait_for_metric(&self, name: &str, value: u64) {
+        wait_until(&format!("{name} to be {value}"), || (self.metric(name) == value).then_some(()));
     }
 
     /// Waits until a poll of this session is parked.
@@ -201,6 +201,18 @@ impl Server {
         let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
         eprintln!("---- log of the server at {} ----\n{}\n----", self.listen, last.join("\n"));
     }
+}
+
+/// A number of `/metrics`, summed over its labels, asked over this connection to operators.
+#[track_caller]
+pub(crate) fn metric(admin: &mut Connection, name: &str) -> u64 {
+    let text = admin.call(&get("/metrics"));
+    assert_eq!(text.status, 200, "{text}");
+    let of_name = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) // not a longer name
+    };
+    let lines = text.text().lines().filter(of_name);
+    lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).expect("a number")).sum()
 }
 
 /// With `VOLLEY_TEST_DIST=DIR` the bundled plugins are those of that folder.

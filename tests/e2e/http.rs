@@ -2,13 +2,19 @@
 
 pub(crate) use crate::request::{Request, delete, get, post, put};
 use serde_json::Value;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No answer takes longer than this, even on a busy machine: beyond it a test fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a client with a narrow window takes in before it reads; the kernel makes a few KB of it.
+const NARROW_BYTES: usize = 1024;
+/// What one takes in that goes on to read.
+const WIDE_BYTES: usize = 256 << 10;
 
 /// What came.
 #[derive(Debug, Clone)]
@@ -102,7 +108,25 @@ pub(crate) struct Connection {
 impl Connection {
     #[track_caller]
     pub(crate) fn open(address: &str) -> Self {
-        Self { address: address.into(), reader: connect(address), closing: false }
+        let stream = TcpStream::connect(address).unwrap_or_else(|wrong| panic!("no connection to {address}: {wrong}"));
+        Self::over(address, stream)
+    }
+
+    /// One that takes in next to nothing before it is read: a large answer gets stuck at the server.
+    #[track_caller]
+    pub(crate) fn open_narrow(address: &str) -> Self {
+        let to: SocketAddr = address.parse().expect("an address");
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(NARROW_BYTES).expect("a window");
+        socket.connect(&to.into()).unwrap_or_else(|wrong| panic!("no connection to {address}: {wrong}"));
+        Self::over(address, socket.into())
+    }
+
+    fn over(address: &str, stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("nodelay");
+        Self { address: address.into(), reader: BufReader::new(stream), closing: false }
     }
 
     #[track_caller]
@@ -126,8 +150,21 @@ impl Connection {
         self.write(bytes).unwrap_or_else(|wrong| panic!("could not send: {wrong}"));
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends if the server still listens.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes)
+    }
+
+    /// All answers up to the end of the connection, however it ends; one that is cut off is none.
+    pub(crate) fn receive_all(&mut self) -> Vec<Response> {
+        std::iter::from_fn(|| self.try_receive("GET").ok()).collect()
+    }
+
+    /// Reads so many bytes of whatever comes.
+    pub(crate) fn read_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     #[track_caller]
@@ -140,7 +177,22 @@ impl Connection {
         self.try_receive(method).unwrap_or_else(|wrong| panic!("no answer to {method} from {}: {wrong}", self.address))
     }
 
+    /// The answer but for its body.
+    #[track_caller]
+    pub(crate) fn receive_head(&mut self) -> Response {
+        self.head().unwrap_or_else(|wrong| panic!("no answer from {}: {wrong}", self.address))
+    }
+
     pub(crate) fn try_receive(&mut self, method: &str) -> io::Result<Response> {
+        let mut response = self.head()?;
+        self.closing = response.closes();
+        if !(method == "HEAD" || response.status == 204 || response.status == 304) {
+            response.body = self.body(&response)?;
+        }
+        Ok(response)
+    }
+
+    fn head(&mut self) -> io::Result<Response> {
         let status_line = self.line()?;
         let mut words = status_line.splitn(3, ' ');
         let version = words.next().unwrap_or_default().to_owned();
@@ -154,12 +206,7 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| bad("header"))?;
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
-        let mut response = Response { version, status, headers, body: Vec::new() };
-        self.closing = response.closes();
-        if !(method == "HEAD" || status == 204 || status == 304) {
-            response.body = self.body(&response)?;
-        }
-        Ok(response)
+        Ok(Response { version, status, headers, body: Vec::new() })
     }
 
     fn body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
@@ -196,11 +243,19 @@ impl Connection {
     /// Waits until the server has closed the connection; fails when it says something instead.
     #[track_caller]
     pub(crate) fn expect_closed(&mut self) {
+        let more = self.until_closed();
+        assert!(more.is_empty(), "more came: {more}");
+    }
+
+    /// Waits until the server has closed the connection; what it said until then.
+    #[track_caller]
+    pub(crate) fn until_closed(&mut self) -> String {
         let mut rest = Vec::new();
         match self.reader.read_to_end(&mut rest) {
-            Ok(_) => assert!(rest.is_empty(), "more came: {}", String::from_utf8_lossy(&rest)),
-            Err(wrong) if wrong.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(wrong) => panic!("the server keeps the connection open: {wrong}"),
+            Err(wrong) if wrong.kind() != io::ErrorKind::ConnectionReset => {
+                panic!("the server keeps the connection open: {wrong}")
+            }
+            _ => String::from_utf8_lossy(&rest).into_owned(),
         }
     }
 
@@ -208,15 +263,24 @@ impl Connection {
     pub(crate) fn half_close(&self) {
         let _ = self.reader.get_ref().shutdown(Shutdown::Write); // it may be closed altogether by now
     }
-}
 
-#[track_caller]
-fn connect(address: &str) -> BufReader<TcpStream> {
-    let stream = TcpStream::connect(address).unwrap_or_else(|wrong| panic!("no connection to {address}: {wrong}"));
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-    stream.set_nodelay(true).expect("nodelay");
-    BufReader::new(stream)
+    /// Takes in more from here on.
+    pub(crate) fn widen(&self) {
+        SockRef::from(self.reader.get_ref()).set_recv_buffer_size(WIDE_BYTES).expect("a window");
+    }
+
+    /// Whether an answer begins, or the connection ends, within this time.
+    pub(crate) fn hears_within(&mut self, time: Duration) -> bool {
+        self.reader.get_ref().set_read_timeout(Some(time)).expect("a timeout");
+        let heard = self.reader.fill_buf().map(<[u8]>::len).map_err(|wrong| wrong.kind());
+        self.reader.get_ref().set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        heard != Err(io::ErrorKind::WouldBlock)
+    }
+
+    /// Goes away without a word: the server's side is reset, whatever was on its way.
+    pub(crate) fn reset(self) {
+        SockRef::from(self.reader.get_ref()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    }
 }
 
 fn bad(what: &str) -> io::Error {

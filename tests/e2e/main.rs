@@ -10,6 +10,7 @@ mod client; // sessions, publishing and polling, in the words of the protocol
 mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
 mod http; // an HTTP/1.1 client that shows what really came
+mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
 
@@ -23,19 +24,25 @@ mod subscriptions; // joining and leaving topics
 
 // What happens around them.
 mod cors; // pages in browsers
+mod garbage; // valid requests that were damaged on their way
+mod gone; // clients that go away, and answers that never reached them
 mod hostile; // requests that no client library sends
 mod linger; // sessions that are not heard of any more
+mod memory; // bounds of the whole process
 mod order; // everybody sees the same, once
 mod overload; // too much of everything
 mod parked; // the connection of a parked poll
 mod problems; // what every answer says
+mod slow; // clients that take their time
 mod waiting; // how long a poll waits, and what ends it
 
 // Rules.
 mod contract; // what a rule may ask of the host
 mod faults; // a rule that misbehaves
 mod moderation; // `chat`: what ops may do
+mod neighbours; // what a rule that misbehaves costs the others
 mod rooms; // `chat`: coming, going, and what is said
+mod tables; // a table that several lanes work on at a time
 
 // The program.
 mod admin; // what operators can look at

@@ -39,6 +39,30 @@ fn follow(mut session: Session) -> Vec<Value> {
     (0..PUBLISHERS * EACH).map(|_| session.next()).collect()
 }
 
+/// On each its own publisher, on lanes that work at the same time; nothing is promised between topics.
+#[test]
+fn several_topics_keep_each_its_order_for_each_recipient() {
+    let server = Server::shared_with_probe();
+    let topics: Vec<String> = (0..PUBLISHERS).map(|topic| format!("probe.order-{topic}")).collect();
+    let subscribers: Vec<Session> = (0..3).map(|_| Session::open_with(&server, &json!({ "topics": topics }))).collect();
+    let received: Vec<Vec<Value>> = std::thread::scope(|scope| {
+        for (publisher, topic) in topics.iter().enumerate() {
+            let mut connection = Connection::open(&server.listen);
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    connection.call(&post(events(topic)).json(&json!([publisher, n]))).expect(200);
+                }
+            });
+        }
+        let pollers: Vec<_> = subscribers.into_iter().map(|session| scope.spawn(|| follow(session))).collect();
+        pollers.into_iter().map(|poller| poller.join().expect("a subscriber")).collect()
+    });
+    for (got, publisher) in received.iter().flat_map(|got| (0..PUBLISHERS).map(move |publisher| (got, publisher))) {
+        let of_it = got.iter().filter(|data| data[0] == publisher).map(|data| data[1].clone());
+        assert!(of_it.eq((0..EACH).map(Value::from)), "topic {publisher}");
+    }
+}
+
 /// 200 to the publisher means that it is in the mailbox of everybody: over topics and lanes, whoever asks then has it.
 #[test]
 fn what_was_accepted_is_in_the_mailbox() {

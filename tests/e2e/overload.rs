@@ -1,8 +1,8 @@
 //! Too much: refused at once, in words, with a time to come back; and all is well again afterwards.
 
 use crate::client::{Session, batch_of, events, publish};
-use crate::harness::{Server, wait_until};
-use crate::http::{Connection, assert_problem, call, post};
+use crate::harness::{Server, metric, wait_until};
+use crate::http::{Connection, Request, assert_problem, call, get, post};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -95,4 +95,45 @@ fn connections_have_a_bound() {
         connection.send(&post("/v1/sessions"));
         connection.try_receive("POST").ok().filter(|answer| answer.status == 201)
     });
+}
+
+/// Connections wait in the kernel while there are no files for them; who is in goes on, and nobody computes.
+#[test]
+fn out_of_files_it_waits_and_recovers() {
+    const CLIENTS: usize = 20;
+    let server = Server::start_plain(&[]);
+    let mut ann = Session::on(&server, "overload.files");
+    let mut operator = Connection::open(&server.admin);
+    let before = metric(&mut operator, "volley_accept_failures_total");
+    let room = server.open_files() + 2 * CLIENTS;
+    server.limit_open_files(3);
+    let open = |address: &str, request: Request| {
+        let mut connection = Connection::open(address);
+        connection.send(&request);
+        connection
+    };
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| open(&server.listen, post("/v1/sessions"))).collect();
+    let mut operators: Vec<_> = (0..CLIENTS).map(|_| open(&server.admin, get("/healthz"))).collect();
+    wait_until("it to be out of files", || {
+        (metric(&mut operator, "volley_accept_failures_total") > before).then_some(())
+    });
+    let (computed, failed) = (server.cpu_time(), metric(&mut operator, "volley_accept_failures_total"));
+    ann.publish("overload.files", &json!("to who is in"));
+    ann.expect(&[json!("to who is in")]);
+    assert!(ann.poll(1).messages.is_empty(), "a second passes");
+    let computed = server.cpu_time().saturating_sub(computed);
+    assert!(computed < Duration::from_millis(300), "{computed:?} of a second, while there was nothing to do");
+    let retried = metric(&mut operator, "volley_accept_failures_total") - failed;
+    assert!((1..100).contains(&retried), "{retried} tries in a second");
+    let heard = clients.iter_mut().map(|client| usize::from(client.hears_within(Duration::from_millis(1))));
+    assert!(heard.sum::<usize>() <= 1);
+    server.limit_open_files(room);
+    for client in &mut clients {
+        client.receive_answer_to("POST").expect(201);
+    }
+    for operator in &mut operators {
+        assert_eq!(operator.receive().status, 200);
+    }
+    server.wait_for_stderr("open files");
+    assert!(!server.stderr().contains("panicked"));
 }

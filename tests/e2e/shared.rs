@@ -13,11 +13,11 @@ impl Server {
         Shared::get(&SERVER, || Self::start(&[]))
     }
 
-    /// The same with `topic`, and the probe on `probe.>`.
+    /// The same with `topic`, and the probe on `probe.>` in four lanes, however many cores there are.
     #[track_caller]
     pub(crate) fn shared_with_probe() -> Shared {
         static SERVER: SharedSlot = OnceLock::new();
-        Shared::get(&SERVER, || Self::start_with_probe(&[]))
+        Shared::get(&SERVER, || Self::start_with_probe(&["--lanes", "4"]))
     }
 }
 

@@ -4,13 +4,22 @@ use std::hint::black_box;
 
 use serde::Deserialize;
 use volley_plugin::bindings::volley::router::ets::Table;
-use volley_plugin::bindings::volley::router::types::SetOp;
-use volley_plugin::{Message, Outcome, Payload, Pid, Recipients, subscribers};
+use volley_plugin::bindings::volley::router::pg::Scope;
+use volley_plugin::bindings::volley::router::types::{Error, Reach, SetOp};
+use volley_plugin::{Message, Outcome, Payload, Pid, Recipients, monotonic_time_us, subscribers};
 
 const MIB: usize = 1 << 20;
 
 pub(crate) fn run_forever() -> ! {
     loop {
+        black_box(());
+    }
+}
+
+/// Works for so long: what a rule costs is then known, whatever the machine.
+pub(crate) fn spin(us: u64) {
+    let start = monotonic_time_us();
+    while monotonic_time_us() - start < us {
         black_box(());
     }
 }
@@ -24,10 +33,30 @@ pub(crate) fn allocate(mib: usize) -> usize {
     black_box(vec![1_u8; mib * MIB]).len()
 }
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct BadHandle {
+    which: Which,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum Which {
+    #[default]
+    NeverGiven,
+    Dropped,
+    OfAScope,
+}
+
 #[allow(unsafe_code, reason = "a wrong handle is the point of it")]
-pub(crate) fn use_bad_handle() -> u64 {
-    // SAFETY: the host traps on a handle that it never gave out.
-    unsafe { Table::from_handle(1_000_000) }.size()
+pub(crate) fn use_bad_handle(bad: &BadHandle) -> Result<u64, Error> {
+    let handle = match bad.which {
+        Which::NeverGiven => 1_000_000,
+        Which::Dropped => Scope::open("dropped", Reach::Node)?.handle(),
+        Which::OfAScope => Scope::open("kept", Reach::Node)?.take_handle(),
+    };
+    // SAFETY: the host traps on a handle that is not a table of this instance.
+    Ok(unsafe { Table::from_handle(handle) }.size())
 }
 
 /// How large an answer shall be: a message of so many MiB, a list of PIDs, a number of deliveries and of steps of a set.

@@ -10,7 +10,7 @@
 //! | `recurse` | | overflows its stack |
 //! | `alloc` | `mib` | takes and touches so much memory, then answers |
 //! | `flood` | `mib`, `pids`, `deliveries`, `steps` | an answer that is too large in one or several of these ways |
-//! | `bad-handle` | | uses a table that was never opened |
+//! | `bad-handle` | `which` | uses as a table what is none: `never-given` (when not given), `dropped` or `of-a-scope` |
 //! | `bad-json` | `json` | delivers this as JSON, whatever it is |
 //! | `text`, `binary` | `data` | delivers a text, or a list of numbers as bytes |
 //! | `pids` | `to` | forwards to these numbers |
@@ -20,6 +20,7 @@
 //! | `group` | `scope`, `op`, … | see the head of `groups.rs` |
 //! | `timer` | `delay_ms`, `data`, `topic` | sets a timer, answers its number; on its event `data` is forwarded (and done, if it says `do`) |
 //! | `cancel` | `timer` | cancels it |
+//! | `spin` | `us` | works for so long by the host's clock, then forwards to all |
 //! | `rand` | `count` | random numbers |
 //! | `time` | | `{"system_ms":…,"monotonic_us":…}` |
 //! | `event` | | the event's fields as the rule got them |
@@ -107,7 +108,7 @@ fn obey(request: Request, event: &Event) -> Result<Outcome, Refusal> {
         Request::Recurse => answer(event, &Ok(json!(faults::recurse(0)))),
         Request::Alloc { mib } => answer(event, &Ok(json!(faults::allocate(mib)))),
         Request::Flood(flood) => faults::flood(&flood),
-        Request::BadHandle => answer(event, &Ok(json!(faults::use_bad_handle()))),
+        Request::BadHandle(bad) => answer(event, &faults::use_bad_handle(&bad).map(|size| json!(size))),
         Request::BadJson { json } => deliver(Payload::Json(json.into_bytes())),
         Request::Text { data } => deliver(Payload::Text(data)),
         Request::Binary { data } => deliver(Payload::Binary(data)),
@@ -125,6 +126,10 @@ fn obey(request: Request, event: &Event) -> Result<Outcome, Refusal> {
             answer(event, &Ok(json!(timer)))
         }
         Request::Cancel { timer } => answer(event, &Ok(json!(timer.cancel()))),
+        Request::Spin { us } => {
+            faults::spin(us);
+            forward(subscribers())
+        }
         Request::Rand { count } => answer(event, &Ok(json!(rand(count)))),
         Request::Time => {
             let time = json!({"system_ms": system_time_ms(), "monotonic_us": monotonic_time_us()});

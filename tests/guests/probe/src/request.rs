@@ -6,7 +6,8 @@ use volley_plugin::bindings::volley::router::types::SetOp;
 use volley_plugin::log::Level;
 use volley_plugin::{Pid, Recipients, Timer};
 
-use crate::{faults::Flood, groups::Groups, tables::Tables};
+use crate::faults::{BadHandle, Flood};
+use crate::{groups::Groups, tables::Tables};
 
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -16,7 +17,7 @@ pub(crate) enum Request {
     Recurse,
     Alloc { mib: usize },
     Flood(Flood),
-    BadHandle,
+    BadHandle(BadHandle),
     BadJson { json: String },
     Text { data: String },
     Binary { data: Vec<u8> },
@@ -27,6 +28,7 @@ pub(crate) enum Request {
     Group(Groups),
     Timer { delay_ms: u64, data: Value, topic: Option<String> },
     Cancel { timer: Timer },
+    Spin { us: u64 },
     Rand { count: u32 },
     Time,
     Event,
