@@ -254,7 +254,10 @@ impl Sessions {
     /// A worker is about to answer the poll with all that has come by then: no further volley need list it.
     pub fn call(&self, pid: Pid) {
         self.with(pid, |session| {
-            if let Some(parked) = &mut session.parked {
+            // One that has no messages yet was parked since it was listed: the worker will leave it.
+            if let Some(parked) = &mut session.parked
+                && session.mailbox.has_after(parked.after)
+            {
                 parked.volley = CALLED;
             }
         });

@@ -108,7 +108,9 @@ impl Volley {
         } else {
             for (worker, pids) in self.called.iter_mut().enumerate() {
                 // Once on a worker's list: while it writes, the next volleys would list the same polls again and again.
-                pids.iter().for_each(|pid| sessions.call(*pid));
+                for pid in &*pids {
+                    sessions.call(*pid);
+                }
                 workers.fire(worker, std::mem::take(pids));
             }
         }
