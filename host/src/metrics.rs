@@ -26,6 +26,8 @@ pub struct Metrics {
     pub volleys: Counter,
     /// Parked polls answered by a volley.
     pub volley_polls: Counter,
+    /// Instances of rules.
+    pub instances: Gauge,
     gauges: Gauges,
 }
 
@@ -57,6 +59,8 @@ pub struct Now {
     pub connections: u64,
     /// Bytes of all messages in mailboxes.
     pub message_bytes: u64,
+    /// Bytes of request bodies that are being received.
+    pub body_bytes: u64,
     /// Bytes of answers that wait for slow readers.
     pub unsent_bytes: u64,
     /// Bytes of all tables.
@@ -93,6 +97,7 @@ struct Gauges {
     parked: Gauge,
     connections: Gauge,
     message_bytes: Gauge,
+    body_bytes: Gauge,
     unsent_bytes: Gauge,
     table_bytes: Gauge,
     dropped: Gauge,
@@ -113,6 +118,7 @@ impl Default for Metrics {
             connections_refused: Counter::default(),
             volleys: Counter::default(),
             volley_polls: Counter::default(),
+            instances: Gauge::default(),
             gauges: Gauges::default(),
         };
         let mut registry = Registry::with_prefix("volley");
@@ -130,6 +136,7 @@ impl Metrics {
         to.register("connections_refused", "Connections over connections_max", self.connections_refused.clone());
         to.register("volleys", "Volleys that answered a poll", self.volleys.clone());
         to.register("volley_polls", "Parked polls answered by volleys", self.volley_polls.clone());
+        to.register("instances", "Instances of rules", self.instances.clone());
         to.register("events", "Events routed", p.events.clone());
         to.register("refusals", "Events refused by the rule", p.refusals.clone());
         to.register("faults", "Events that failed in the rule", p.faults.clone());
@@ -139,6 +146,7 @@ impl Metrics {
         to.register("parked_polls", "Parked polls", g.parked.clone());
         to.register("connections", "Open client connections", g.connections.clone());
         to.register("message_bytes", "Bytes of all messages in mailboxes", g.message_bytes.clone());
+        to.register("body_bytes", "Bytes of request bodies that are being received", g.body_bytes.clone());
         to.register("unsent_bytes", "Bytes of answers that wait for slow readers", g.unsent_bytes.clone());
         to.register("table_bytes", "Bytes of all tables, about", g.table_bytes.clone());
         to.register("mailbox_dropped", "Messages that full mailboxes dropped", g.dropped.clone());
@@ -176,6 +184,7 @@ impl Metrics {
             (&g.parked, now.parked),
             (&g.connections, now.connections),
             (&g.message_bytes, now.message_bytes),
+            (&g.body_bytes, now.body_bytes),
             (&g.unsent_bytes, now.unsent_bytes),
             (&g.table_bytes, now.table_bytes),
             (&g.dropped, now.dropped),

@@ -116,6 +116,7 @@ fn metrics(node: &Node) -> Reply {
         parked: shared.sessions.parked(),
         connections: shared.workers.connections.load(Relaxed),
         message_bytes: shared.sessions.message_bytes.now(),
+        body_bytes: shared.bodies.taken(),
         unsent_bytes: crate::unsent::Unsent::bytes_now(),
         table_bytes: shared.tables.bytes(),
         dropped: shared.sessions.dropped(),

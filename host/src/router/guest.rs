@@ -11,6 +11,7 @@ use crate::router::fault::Fault;
 use crate::router::host::{self, HostState};
 use crate::session::ExitReason;
 use crate::shared::Shared;
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use wasmtime::Store;
 
@@ -33,6 +34,23 @@ pub struct Guest {
     route_ms_max: u64,
     events_left: u64,
     info: handler::PluginInfo,
+    _counted: Counted,
+}
+
+/// An instance that `/metrics` counts.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(instances: &Gauge) -> Self {
+        instances.inc();
+        Self(instances.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Guest {
@@ -55,7 +73,8 @@ impl Guest {
             Ok((plugin, info, Ok(()))) => {
                 store.data_mut().begin_routing();
                 let (route_ms_max, events_left) = (limits.route_ms_max, limits.instance_events_max);
-                Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, info })
+                let counted = Counted::new(&shared.metrics.instances);
+                Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, info, _counted: counted })
             }
             Ok((_, _, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
             Err(error) => {
