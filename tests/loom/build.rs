@@ -1,0 +1,104 @@
+//! Cuts functions out of those files of the server that cannot be compiled here as a whole, because they name hyper, tokio
+//! or wasmtime. So the models run what the server runs, not a copy that stays behind.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const HOST: &str = "../../host/src";
+
+fn main() {
+    let cut = |file: &str, heads: &[&str]| Cut::from(file, heads);
+    cut("connection.rs", &["enum Next {", "fn begin(", "async fn wait(", "async fn write_answer(", "async fn write("])
+        .into_items();
+    cut(
+        "socket.rs",
+        &[
+            "pub enum Peer {",
+            "pub fn owe(",
+            "pub fn disown(",
+            "pub fn shut_down(",
+            "pub fn is_cut_off(",
+            "pub fn answer(",
+            "pub async fn answered_or_readable(",
+            "pub async fn answered(",
+        ],
+    )
+    .into_methods_of("Socket");
+    cut(
+        "node.rs",
+        &[
+            "pub struct Sender {",
+            "pub fn end_session(",
+            "fn session_over(",
+            "fn event(",
+            "pub fn tick(",
+            "pub fn is_draining(",
+            "pub fn begin_drain(",
+            "pub fn end_parked(",
+        ],
+    )
+    .into_methods_of("Node");
+    cut(
+        "lane.rs",
+        &["fn handle(", "fn route(", "fn join(", "fn ask(", "fn subscribe(", "fn unsubscribe(", "fn route_departure("],
+    )
+    .into_methods_of("LaneThread");
+}
+
+/// Pieces of one file.
+struct Cut {
+    file: String,
+    types: String,
+    functions: String,
+}
+
+impl Cut {
+    /// `heads` are how the pieces begin; each must be there once.
+    fn from(file: &str, heads: &[&str]) -> Self {
+        let path = Path::new(HOST).join(file);
+        println!("cargo::rerun-if-changed={}", path.display());
+        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut cut = Self { file: file.into(), types: String::new(), functions: String::new() };
+        for head in heads {
+            let piece = piece(&source, head);
+            if head.contains("fn ") {
+                cut.functions += &piece;
+            } else {
+                let attribute = match *head {
+                    "pub enum Peer {" => "#[derive(Debug, PartialEq, Eq)]",
+                    "pub struct Sender {" => "#[derive(Clone, Debug, Default)]",
+                    _ => "#[allow(dead_code)]", // What hyper reads is no model's.
+                };
+                cut.types.extend([attribute, "\n", &piece]);
+            }
+        }
+        cut
+    }
+
+    fn into_items(self) {
+        let text = format!("{}{}", self.types, self.functions);
+        self.write(&text);
+    }
+
+    fn into_methods_of(self, name: &str) {
+        let text = format!("{}impl {name} {{\n{}}}\n", self.types, self.functions);
+        self.write(&text);
+    }
+
+    fn write(&self, text: &str) {
+        let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+        fs::write(out.join(&self.file), text).expect("cargo's folder can be written");
+    }
+}
+
+/// From the line that begins so to the brace that closes it, which rustfmt puts at the same indent.
+fn piece(source: &str, head: &str) -> String {
+    let lines: Vec<&str> = source.lines().collect();
+    let is_head = |line: &&str| line.trim_start().starts_with(head);
+    let starts: Vec<usize> = (0..lines.len()).filter(|at| is_head(&lines[*at])).collect();
+    let [start] = starts[..] else { panic!("{head:?} is in the server's file {} times, not once", starts.len()) };
+    let indent = lines[start].len() - lines[start].trim_start().len();
+    let end = lines[start..].iter().position(|line| line.len() == indent + 1 && line.ends_with('}'));
+    let end = start + end.unwrap_or_else(|| panic!("{head:?} does not end"));
+    lines[start..=end].join("\n") + "\n"
+}

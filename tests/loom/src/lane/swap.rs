@@ -1,0 +1,25 @@
+//! Stands in for `arc_swap::ArcSwap`: a value that is replaced as one, behind a lock that loom knows.
+
+use crate::sync::Mutex;
+use std::sync::Arc;
+
+/// The value.
+pub struct Swap<T>(Mutex<Arc<T>>);
+
+impl<T> Swap<T> {
+    /// At first.
+    pub fn new(value: Arc<T>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(value)))
+    }
+
+    /// As it is now.
+    pub fn load(&self) -> Arc<T> {
+        self.0.lock().clone()
+    }
+
+    /// From here on.
+    pub fn store(&self, value: Arc<T>) {
+        let old = std::mem::replace(&mut *self.0.lock(), value);
+        drop(old);
+    }
+}

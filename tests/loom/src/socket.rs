@@ -1,0 +1,162 @@
+//! A socket without a network: the server's functions around the report of an answer, over a stream that keeps what is
+//! written for the model to read. The client is as quick as can be: its next request is there once it has an answer.
+
+use crate::limits::Limits;
+use crate::report::{Answered, Report};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use crate::unsent::Unsent;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+include!(concat!(env!("OUT_DIR"), "/socket.rs"));
+
+/// The socket of one connection.
+pub struct Socket {
+    stream: Arc<Stream>,
+    cut_off: AtomicBool,
+    report: Report,
+}
+
+/// Stands in for what the kernel knows of a stream.
+struct SockRef;
+
+impl From<&Arc<Stream>> for SockRef {
+    fn from(_: &Arc<Stream>) -> Self {
+        Self
+    }
+}
+
+impl SockRef {
+    /// No model is about what the task would read.
+    fn shutdown(&self, _: std::net::Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The wire, and the client at its other end.
+#[derive(Default)]
+pub struct Stream(Mutex<Wire>);
+
+#[derive(Default)]
+struct Wire {
+    /// Whoever waits for something to read.
+    waker: Option<Waker>,
+    /// A request is here that nobody has taken.
+    request: bool,
+    closed: bool,
+    received: Vec<u8>,
+    /// How many bytes the kernel takes in one go, for the first write.
+    takes: Option<usize>,
+}
+
+impl Stream {
+    /// Until there is something to read.
+    pub fn poll_read_ready(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.0.lock();
+        if wire.request || wire.closed {
+            return Poll::Ready(Ok(()));
+        }
+        wire.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// The client sends something.
+    pub fn send(&self) {
+        self.change(|wire| wire.request = true);
+    }
+
+    /// The client goes.
+    pub fn close(&self) {
+        self.change(|wire| wire.closed = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Wire)) {
+        let mut wire = self.0.lock();
+        change(&mut wire);
+        let waker = if wire.request || wire.closed { wire.waker.take() } else { None };
+        drop(wire);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The answers that the client has got, whole ones.
+    pub fn answers(&self) -> Vec<String> {
+        let received = String::from_utf8(self.0.lock().received.clone()).expect("models write text");
+        assert!(received.is_empty() || received.ends_with('\n'), "half an answer: {received:?}");
+        received.lines().map(ToOwned::to_owned).collect()
+    }
+}
+
+impl Socket {
+    /// Of a fresh connection.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { stream: Arc::default(), cut_off: AtomicBool::new(false), report: Report::default() })
+    }
+
+    /// The kernel takes only so many bytes of the first write.
+    pub fn taking(bytes: usize) -> Arc<Self> {
+        let socket = Self::new();
+        socket.stream.0.lock().takes = Some(bytes);
+        socket
+    }
+
+    /// The client's end.
+    pub fn client(&self) -> Arc<Stream> {
+        self.stream.clone()
+    }
+
+    /// There is one.
+    pub fn worker(&self) -> usize {
+        0
+    }
+
+    /// The server reads the request.
+    pub fn take_request(&self) {
+        self.stream.0.lock().request = false;
+    }
+
+    /// What a look at it shows.
+    pub fn look(&self) -> Peer {
+        let wire = self.stream.0.lock();
+        match (wire.request, wire.closed) {
+            (true, _) => Peer::Sends,
+            (false, true) => Peer::Closed,
+            (false, false) => Peer::Quiet,
+        }
+    }
+
+    /// Writes what the kernel takes, and keeps the rest.
+    pub fn write_now(&self, bytes: &[u8], limits: &Limits) -> io::Result<Option<Unsent>> {
+        let mut written = 0;
+        self.stream.change(|wire| {
+            written = wire.takes.take().unwrap_or(bytes.len()).min(bytes.len());
+            wire.received.extend_from_slice(&bytes[..written]);
+            wire.request = written == bytes.len();
+        });
+        if written == bytes.len() {
+            return Ok(None);
+        }
+        Unsent::keep(&bytes[written..], limits).map(Some).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+
+    /// Writes all of it.
+    pub async fn write_all(&self, bytes: &[u8], goes_on: impl Fn()) -> io::Result<()> {
+        goes_on();
+        let rest = self.write_now(bytes, &Limits::default())?;
+        assert!(rest.is_none());
+        poll_fn(|_| Poll::Ready(Ok(()))).await
+    }
+
+    /// No model is about the sweep.
+    pub fn never_expire(&self) {}
+
+    /// No model is about the sweep.
+    pub fn idle_until(&self, _: u32) {}
+
+    /// No model is about the sweep.
+    pub fn responding_until(&self, _: u32) {}
+}
