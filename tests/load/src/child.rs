@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 
 use crate::dialect::Dialect;
 
@@ -23,12 +23,21 @@ const STDERR_BYTES_MAX: usize = 4096;
 /// A server that dies takes its connections first; its status is there a moment later.
 const DEATH_TIME_MAX: Duration = Duration::from_millis(300);
 
+/// A Volley of its own, on free ports.
+pub(crate) const VOLLEY_ARGUMENTS: [&str; 7] =
+    ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-no-token", "--ephemeral"];
+
+/// Arguments of a command, owned.
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
 /// What can be measured: how it is started and what it speaks.
 pub(crate) struct System {
     pub(crate) name: &'static str,
     pub(crate) dialect: Dialect,
     pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<&'static str>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// A running server.
@@ -37,7 +46,16 @@ pub(crate) struct Server {
     dialect: Dialect,
     child: Child,
     listen: SocketAddrV4,
-    stderr: Arc<Mutex<Vec<u8>>>,
+    admin: Option<SocketAddrV4>,
+    stderr: Arc<Mutex<Said>>,
+}
+
+/// What a server said on stderr.
+#[derive(Default)]
+struct Said {
+    end: Vec<u8>,
+    /// Lines by which a Rust program tells that it panicked.
+    panics: Vec<String>,
 }
 
 impl Server {
@@ -52,7 +70,7 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Arc::<Mutex<Said>>::default();
         let first_line = first_line(child.stdout.take().context("no stdout")?);
         keep_end(child.stderr.take().context("no stderr")?, stderr.clone());
         // Made before anything else can fail: it is what ends the child.
@@ -61,16 +79,17 @@ impl Server {
             dialect: system.dialect,
             child,
             listen: SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
+            admin: None,
             stderr,
         };
         let line = first_line.recv_timeout(READY_TIME_MAX);
         let listen = line
             .map_err(|_| anyhow!("ended, or said nothing on stdout for {READY_TIME_MAX:?}"))
             .and_then(|line| parse_ready(&line));
-        server.listen = match listen {
-            Ok(listen) => listen,
+        match listen {
+            Ok((listen, admin)) => (server.listen, server.admin) = (listen, admin),
             Err(error) => return Err(server.explain(&error)),
-        };
+        }
         Ok(server)
     }
 
@@ -86,6 +105,31 @@ impl Server {
         self.listen
     }
 
+    /// Where operators ask, if it told.
+    pub(crate) fn admin(&self) -> Result<SocketAddrV4> {
+        self.admin.context("the server has told no admin listener")
+    }
+
+    /// The lines of its log so far by which it told of panics of its own.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).panics.clone()
+    }
+
+    /// Asks it to go down (SIGTERM), and waits; an error if it is not done with exit status 0 in time.
+    pub(crate) fn drain(&mut self, time: Duration) -> Result<Duration> {
+        let start = Instant::now();
+        let pid = Pid::from_raw(self.child.id().cast_signed()).context("no pid")?;
+        kill_process(pid, Signal::TERM)?;
+        while start.elapsed() < time {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "the drain ended with {status}");
+                return Ok(start.elapsed());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        bail!("the drain is not done in {time:?}")
+    }
+
     /// Adds to an error what the server has to say about it: how it ended, if it did, and the end of its stderr.
     pub(crate) fn explain(&mut self, error: &anyhow::Error) -> anyhow::Error {
         thread::sleep(DEATH_TIME_MAX);
@@ -95,7 +139,7 @@ impl Server {
             Err(error) => format!("in an unknown state ({error})"),
         };
         let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let words = match String::from_utf8_lossy(&stderr).trim_end() {
+        let words = match String::from_utf8_lossy(&stderr.end).trim_end() {
             "" => "its stderr is empty".to_owned(),
             words => format!("its stderr ends:\n{words}"),
         };
@@ -111,15 +155,15 @@ impl Drop for Server {
     }
 }
 
-/// `NAME ready listen=IP:PORT …`
-fn parse_ready(line: &str) -> Result<SocketAddrV4> {
-    let listen = line
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("listen="))
-        .and_then(|address| address.parse::<SocketAddrV4>().ok())
-        .with_context(|| format!("not a ready line: {line:?}"))?;
+/// `NAME ready listen=IP:PORT admin=IP:PORT …`, the latter if there is one.
+fn parse_ready(line: &str) -> Result<(SocketAddrV4, Option<SocketAddrV4>)> {
+    let address = |key: &str| {
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+        word.and_then(|address| address.parse::<SocketAddrV4>().ok())
+    };
+    let listen = address("listen=").with_context(|| format!("not a ready line: {line:?}"))?;
     ensure!(listen.ip().is_loopback(), "{listen} is not loopback");
-    Ok(listen)
+    Ok((listen, address("admin=").filter(|admin| admin.ip().is_loopback())))
 }
 
 /// Sends on the first line; what follows is read and dropped, so that the child never blocks on a full pipe.
@@ -135,16 +179,26 @@ fn first_line(stdout: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-fn keep_end(mut stderr: impl Read + Send + 'static, kept: Arc<Mutex<Vec<u8>>>) {
+fn keep_end(stderr: impl Read + Send + 'static, kept: Arc<Mutex<Said>>) {
     thread::spawn(move || {
-        let mut buffer = [0; STDERR_BYTES_MAX];
-        while let Ok(length @ 1..) = stderr.read(&mut buffer) {
+        let mut lines = BufReader::new(stderr);
+        let mut line = Vec::new();
+        while let Ok(1..) = lines.read_until(b'\n', &mut line) {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend_from_slice(&buffer[..length]);
-            let excess = kept.len().saturating_sub(STDERR_BYTES_MAX);
-            kept.drain(..excess);
+            kept.end.extend_from_slice(&line);
+            let excess = kept.end.len().saturating_sub(STDERR_BYTES_MAX);
+            kept.end.drain(..excess);
+            if is_panic(&String::from_utf8_lossy(&line)) {
+                kept.panics.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            line.clear();
         }
     });
+}
+
+/// The server's own; what a rule panics with is in its log too, as the words of a fault.
+fn is_panic(line: &str) -> bool {
+    line.starts_with("thread '") && line.contains(" panicked at ") || line.contains("the host panicked")
 }
 
 #[derive(clap::Args)]
@@ -175,8 +229,15 @@ mod tests {
     #[test]
     fn finds_the_address_in_the_ready_line() {
         let line = "volley ready listen=127.0.0.1:4711 admin=127.0.0.1:4712";
-        assert_eq!(parse_ready(line).unwrap().port(), 4711);
+        let (listen, admin) = parse_ready(line).unwrap();
+        assert_eq!((listen.port(), admin.unwrap().port()), (4711, 4712));
         assert!(parse_ready("volley ready listen=192.0.2.1:80").is_err());
         assert!(parse_ready("starting").is_err());
+    }
+
+    #[test]
+    fn tells_a_panic_of_the_server_from_one_of_a_rule() {
+        assert!(is_panic("thread 'lane-topic-0' (4711) panicked at host/src/lane.rs:1:2:"));
+        assert!(!is_panic("ERROR volley::lane: the plugin failed: panicked at src/lib.rs:1:2: told to"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use clap::{ValueEnum, value_parser};
 
-use crate::child::{Server, System};
+use crate::child::{Server, System, VOLLEY_ARGUMENTS, words};
 use crate::dialect::Dialect;
 use crate::report::{Report, Section};
 use crate::workload::Workload;
@@ -91,7 +91,7 @@ impl Options {
             name: "limit",
             dialect: Dialect::Limit,
             program: std::env::current_exe()?,
-            arguments: vec!["limit", "--listen", "127.0.0.1:0"],
+            arguments: words(&["limit", "--listen", "127.0.0.1:0"]),
         }];
         if let Some(path) = &self.volley {
             let program = path.canonicalize();
@@ -99,15 +99,7 @@ impl Options {
                 name: "volley",
                 dialect: Dialect::Volley,
                 program: program.with_context(|| path.display().to_string())?,
-                arguments: vec![
-                    "serve",
-                    "--listen",
-                    "127.0.0.1:0",
-                    "--admin",
-                    "127.0.0.1:0",
-                    "--admin-no-token",
-                    "--ephemeral",
-                ],
+                arguments: words(&VOLLEY_ARGUMENTS),
             });
         }
         Ok(systems)

@@ -25,21 +25,30 @@ pub(crate) struct Connection {
     pieces_needed: usize,
 }
 
+/// Connects a blocking socket from the `index`-th source address in turn, with a receive buffer of that size.
+pub(crate) fn connect(server: SocketAddrV4, index: usize, receive_bytes: Option<usize>) -> Result<TcpStream> {
+    let kind = (AddressFamily::INET, SocketType::STREAM);
+    let socket = rustix::net::socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None)?;
+    let stream = TcpStream::from(socket);
+    if let Some(bytes) = receive_bytes {
+        sockopt::set_socket_recv_buffer_size(&stream, bytes)?;
+    }
+    let source = Ipv4Addr::new(127, 0, 0, (1 + index % SOURCE_ADDRESSES) as u8);
+    rustix::net::bind(&stream, &SocketAddrV4::new(source, 0)).context("no free port at this source")?;
+    // The send timeout bounds connect() too.
+    stream.set_write_timeout(Some(CONNECT_TIME_MAX))?;
+    rustix::net::connect(&stream, &server).with_context(|| format!("cannot connect from {source} to {server}"))?;
+    stream.set_nodelay(true)?;
+    // Closing resets: thousands of TIME_WAIT sockets a round would slow the kernel for the rounds that follow.
+    sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+    Ok(stream)
+}
+
 impl Connection {
     /// Connects from the `index`-th source address in turn.
     pub(crate) fn open(server: SocketAddrV4, index: usize) -> Result<Self> {
-        let kind = (AddressFamily::INET, SocketType::STREAM);
-        let socket = rustix::net::socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None)?;
-        let stream = TcpStream::from(socket);
-        let source = Ipv4Addr::new(127, 0, 0, (1 + index % SOURCE_ADDRESSES) as u8);
-        rustix::net::bind(&stream, &SocketAddrV4::new(source, 0)).context("no free port at this source")?;
-        // The send timeout bounds connect() too.
-        stream.set_write_timeout(Some(CONNECT_TIME_MAX))?;
-        rustix::net::connect(&stream, &server).with_context(|| format!("cannot connect from {source} to {server}"))?;
+        let stream = connect(server, index, None)?;
         stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        // Closing resets: thousands of TIME_WAIT sockets a round would slow the kernel for the rounds that follow.
-        sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
         Ok(Self { stream, awaiting: false, pieces: Vec::new(), pieces_needed: 0 })
     }
 

@@ -106,7 +106,13 @@ pub(crate) fn read_polled(response: &Response<'_>, mut each: impl FnMut(Message)
     Ok(cursor)
 }
 
-fn write_post(path: &str, body: &str, out: &mut Vec<u8>) {
+/// How many messages an answer says are gone: behind the last of its messages.
+pub(crate) fn read_gap(response: &Response<'_>) -> u64 {
+    let behind = response.body.iter().rposition(|byte| *byte == b']').map_or(0, |at| at + 1);
+    number_behind(&response.body[behind..], br#""gap":"#).map_or(0, |(gap, _)| gap)
+}
+
+pub(crate) fn write_post(path: &str, body: &str, out: &mut Vec<u8>) {
     let length = body.len();
     let written = write!(
         out,
@@ -153,10 +159,13 @@ mod tests {
         let body = format!(
             r#"{{"cursor":19,"messages":[{{"topic":"room.17","data":{one}}},{{"topic":"room.17","data":{two}}}]}}"#
         );
-        let response = Response { status: 200, body: body.as_bytes() };
+        let response = Response { status: 200, head: "", body: body.as_bytes() };
         let mut messages = Vec::new();
         let cursor = read_polled(&response, |message| messages.push(message)).unwrap();
         assert_eq!((cursor, messages), (19, vec![message(1), message(2)]));
+        assert_eq!(read_gap(&response), 0);
+        let body = br#"{"cursor":19,"messages":[{"gap":7}],"gap":12}"#;
+        assert_eq!(read_gap(&Response { status: 200, head: "", body }), 12);
     }
 
     #[test]
@@ -164,7 +173,7 @@ mod tests {
         for (status, body) in
             [(200, &br#"{"cursor":1,"messages":[],"superseded":true}"#[..]), (410, b"{}"), (200, b"[]")]
         {
-            assert!(read_polled(&Response { status, body }, |_| ()).is_err());
+            assert!(read_polled(&Response { status, head: "", body }, |_| ()).is_err());
         }
     }
 }

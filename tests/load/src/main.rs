@@ -11,6 +11,7 @@ mod crowd;
 mod dialect;
 mod limit;
 mod mark;
+mod overload;
 mod percentile;
 mod poller;
 mod process;
@@ -18,7 +19,9 @@ mod publish;
 mod report;
 mod response;
 mod sequence;
+mod soak;
 mod stage;
+mod vitals;
 mod workload;
 
 use std::net::SocketAddr;
@@ -43,6 +46,10 @@ enum Command {
     },
     /// Drive the reference and Volley with the same work, in turns, and print medians and ratios
     Compare(compare::Options),
+    /// Let sessions do everything that sessions do, at random, and account for every delivery
+    Soak(soak::Options),
+    /// Publish ten times what the server can do, and see what it does about it
+    Overload(overload::Options),
     /// Become COMMAND, and end when the driver does
     #[command(hide = true)]
     Child(child::Options),
@@ -55,6 +62,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Limit { listen } => limit::serve(listen),
         Command::Compare(options) => compare::run(&options),
+        Command::Soak(options) => soak::run(&options),
+        Command::Overload(options) => overload::run(&options),
         Command::Child(options) => child::become_command(&options),
     };
     match done {

@@ -42,6 +42,12 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// How many threads wanted a core at once in the last minute.
+pub(crate) fn machine_load() -> Result<f64> {
+    let load = fs::read_to_string("/proc/loadavg")?;
+    load.split(' ').next().and_then(|load| load.parse().ok()).context("/proc/loadavg is not what proc(5) says")
+}
+
 /// Lifts the soft limit to the hard one. Without effect it is not an error here: running out of files is told there.
 pub(crate) fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);

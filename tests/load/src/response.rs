@@ -12,10 +12,18 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
+    pub(crate) head: &'a str,
     pub(crate) body: &'a [u8],
 }
 
-impl Response<'_> {
+impl<'a> Response<'a> {
+    /// The value of a header, in the spelling in which servers write it.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
+        let named = |line: &&'a str| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let line = self.head.split("\r\n").filter(named).find_map(|line| line[name.len()..].strip_prefix(':'))?;
+        Some(line.trim())
+    }
+
     /// The error that an unexpected status is, with the server's own words.
     pub(crate) fn unexpected(&self, what: &str) -> anyhow::Error {
         let shown = &self.body[..self.body.len().min(400)];
@@ -35,28 +43,34 @@ pub(crate) enum Parsed<'a> {
 
 /// Parses `bytes` as exactly one response. Bytes after its end are an error: nobody asked for them.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>> {
+    let (parsed, rest) = parse_first(bytes, "HTTP/1.1 ")?;
+    ensure!(rest.is_empty(), "{} bytes after the end of a response", rest.len());
+    Ok(parsed)
+}
+
+/// Parses the first response of that version, and tells what follows it.
+pub(crate) fn parse_first<'a>(bytes: &'a [u8], version: &str) -> Result<(Parsed<'a>, &'a [u8])> {
     let Some(head_length) = find(bytes, b"\r\n\r\n") else {
         ensure!(bytes.len() <= HEAD_BYTES_MAX, "a response head of over {HEAD_BYTES_MAX} bytes");
-        return Ok(Parsed::Incomplete { bytes_at_least: bytes.len() + 1 });
+        return Ok((Parsed::Incomplete { bytes_at_least: bytes.len() + 1 }, &[]));
     };
-    let (status, body_length) = parse_head(&bytes[..head_length])?;
+    let head = std::str::from_utf8(&bytes[..head_length]).context("a response head that is not ASCII")?;
+    let (status, body_length) = parse_head(head, version)?;
     let body_start = head_length + 4;
     let end = body_start + body_length;
     if bytes.len() < end {
-        return Ok(Parsed::Incomplete { bytes_at_least: end });
+        return Ok((Parsed::Incomplete { bytes_at_least: end }, &[]));
     }
-    ensure!(bytes.len() == end, "{} bytes after the end of a response", bytes.len() - end);
-    Ok(Parsed::Complete(Response { status, body: &bytes[body_start..end] }))
+    Ok((Parsed::Complete(Response { status, head, body: &bytes[body_start..end] }), &bytes[end..]))
 }
 
-fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
-    let head = std::str::from_utf8(head).context("a response head that is not ASCII")?;
+fn parse_head(head: &str, version: &str) -> Result<(u16, usize)> {
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
     let status = status_line
-        .strip_prefix("HTTP/1.1 ")
+        .strip_prefix(version)
         .and_then(|rest| rest.get(..3)?.parse::<u16>().ok())
-        .with_context(|| format!("not an HTTP/1.1 status line: {status_line:?}"))?;
+        .with_context(|| format!("not a status line of {version}: {status_line:?}"))?;
     let mut body_length = None;
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
@@ -94,8 +108,9 @@ mod tests {
             };
             assert!(bytes_at_least > length && bytes_at_least <= WHOLE.len());
         }
-        let whole = Response { status: 200, body: b"hello" };
-        assert_eq!(parse(WHOLE).unwrap(), Parsed::Complete(whole));
+        let Parsed::Complete(whole) = parse(WHOLE).unwrap() else { panic!("incomplete") };
+        assert_eq!((whole.status, whole.body), (200, &b"hello"[..]));
+        assert_eq!((whole.header("Content-Length"), whole.header("Dat")), (Some("5"), None));
     }
 
     #[test]
@@ -107,7 +122,7 @@ mod tests {
 
     #[test]
     fn takes_no_content_for_an_empty_body() {
-        let empty = Response { status: 204, body: b"" };
+        let empty = Response { status: 204, head: "HTTP/1.1 204 No Content", body: b"" };
         let parsed = parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
         assert_eq!(parsed, Parsed::Complete(empty));
     }
@@ -125,6 +140,13 @@ mod tests {
         for bytes in bad {
             assert!(parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
         }
+    }
+
+    #[test]
+    fn tells_what_follows() {
+        let both = [WHOLE, b"HTTP/1.1 204"].concat();
+        let (Parsed::Complete(first), rest) = parse_first(&both, "HTTP/1.1 ").unwrap() else { panic!("incomplete") };
+        assert_eq!((first.body, rest), (&b"hello"[..], &b"HTTP/1.1 204"[..]));
     }
 
     #[test]
