@@ -13,7 +13,7 @@ use super::stamp::Stamp;
 use super::wire::{Answer, Wire};
 use super::world::{Kind, World};
 
-/// The server's clock for lingering is coarse; see `WAIT_SLACK` in `polling`.
+/// The server's clock for lingering is coarse: it stands still while its thread has no core.
 const LINGER_SLACK: Duration = Duration::from_millis(250);
 /// A parked poll is answered this soon after a publish was.
 const WAKE_SLACK: Duration = Duration::from_millis(500);

@@ -32,8 +32,8 @@
 //!    that ended without reading their mailbox to its end, or of whose opening nobody was told: of those nobody can know.
 //!
 //! A machine without a free core makes rules overrun `route_ms_max`, events wait for longer than `linger_ms` and the
-//! server's coarse clock stand still: what comes of that is counted, not found. A poll may end a quarter of a second
-//! early, and so may a session's linger time.
+//! server's coarse clock stand still: what comes of that is counted, not found, and a session's linger time may end a
+//! quarter of a second early. A poll may not.
 //!
 //! Not checked: latencies (the machine may be busy), the words of rules (only that their answers come, and to whom), and
 //! the membership of a topic after a join or leave of it was cut and may still be on its way (the session then leaves it
@@ -63,7 +63,7 @@ use serde_json::json;
 
 use crate::child::{Server, System, VOLLEY_ARGUMENTS, words};
 use crate::dialect::Dialect;
-use crate::vitals::Vitals;
+use crate::vitals::{Vitals, metrics};
 use inbox::Bounds;
 use inject::Inject;
 use round::{Round, Rounds};
@@ -177,8 +177,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn soak(options: &Options, seed: u64, server: &Server, before: Vitals, report: &mut Report) -> Result<()> {
-    let rounds =
-        Rounds { server: server.listen(), admin: server.admin()?, pid: server.pid(), seed, sessions: options.sessions };
+    let admin = server.admin()?;
+    let rounds = Rounds {
+        server: server.listen(),
+        admin,
+        pid: server.pid(),
+        instances: metrics(admin)?["volley_instances"],
+        seed,
+        sessions: options.sessions,
+    };
     let time = Duration::from_secs(options.seconds);
     let start = Instant::now();
     let mut warm: Option<u64> = None;

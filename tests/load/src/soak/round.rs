@@ -28,11 +28,13 @@ const STACK_BYTES: usize = 512 << 10;
 const FILES_SLACK: usize = 2;
 
 /// What must be nothing when nobody is there.
-const ZERO_AT_REST: [&str; 7] = [
+const ZERO_AT_REST: [&str; 9] = [
     "volley_sessions",
     "volley_parked_polls",
     "volley_connections",
     "volley_message_bytes",
+    "volley_body_bytes",
+    "volley_unsent_bytes",
     "volley_topics",
     "volley_group_memberships",
     "volley_lane_queue_events",
@@ -43,6 +45,8 @@ pub(super) struct Rounds {
     pub(super) server: SocketAddrV4,
     pub(super) admin: SocketAddrV4,
     pub(super) pid: u32,
+    /// Instances of rules that there are, whatever happens.
+    pub(super) instances: u64,
     pub(super) seed: u64,
     pub(super) sessions: u32,
 }
@@ -161,14 +165,16 @@ impl Rounds {
         // An empty chat room has a timer that ends it after an hour.
         let rooms = world.topics.iter().filter(|topic| topic.kind == Kind::Chat).count() as u64;
         let rested = self.wait("the server to be empty", QUIET_TIME_MAX, |now| {
-            ZERO_AT_REST.iter().all(|name| now[*name] == 0) && now["volley_timers"] == rooms
+            let same = now["volley_timers"] == rooms && now["volley_instances"] == self.instances;
+            ZERO_AT_REST.iter().all(|name| now[*name] == 0) && same
         });
         if let Err(error) = rested {
             let now = metrics(self.admin)?;
             let kept = ZERO_AT_REST.iter().filter(|name| now[**name] > 0);
             let kept: Vec<String> = kept.map(|name| format!("{name} {}", now[*name])).collect();
-            let timers = now["volley_timers"];
-            findings.push(format!("left behind: {}; timers {timers} of {rooms} ({error:.60})", kept.join(", ")));
+            let (timers, instances) = (now["volley_timers"], now["volley_instances"]);
+            let others = format!("timers {timers} of {rooms}, instances {instances} of {}", self.instances);
+            findings.push(format!("left behind: {}; {others} ({error:.60})", kept.join(", ")));
         }
         let after = Vitals::of(self.pid)?;
         if after.files > before.files + FILES_SLACK {
