@@ -63,6 +63,7 @@ fn hold_up(server: &Server) -> (Connection, Vec<Connection>) {
         connection
     };
     let (looping, mut behind) = (send(json!({"do": "loop"})), Vec::new());
+    wait_until("the loop to be routed", || (server.metric("volley_events_total") >= 1).then_some(()));
     // What arrives together with the loop is taken out of the queue together with it, so it may take several.
     wait_until("an event to wait in the lane", || {
         behind.push(send(json!("behind")));
