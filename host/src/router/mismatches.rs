@@ -578,10 +578,13 @@ fn comma(at: usize) -> &'static str {
     if at == 0 { "" } else { ", " }
 }
 
-/// What comes from a component may be long.
+/// What comes from a component may be long, and go over several lines.
 fn cut(words: &str) -> String {
-    if words.len() <= WORDS_BYTES_MAX {
-        return words.into();
-    }
-    format!("{}…", &words[..words.floor_char_boundary(WORDS_BYTES_MAX)])
+    let cut = words.floor_char_boundary(WORDS_BYTES_MAX);
+    let one_line = words[..cut].replace(char::is_control, " ");
+    if cut < words.len() { one_line + "…" } else { one_line }
 }
+
+#[cfg(test)]
+#[path = "mismatches_tests.rs"]
+mod tests;

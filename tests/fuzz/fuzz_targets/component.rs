@@ -1,0 +1,3 @@
+//! Components as bytes.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| volley_fuzz::oracles::component::check(data));

@@ -1,0 +1,3 @@
+//! Heads of requests.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| volley_fuzz::oracles::poll_head::check(data));

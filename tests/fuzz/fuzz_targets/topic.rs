@@ -1,0 +1,3 @@
+//! Names of topics.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| volley_fuzz::oracles::topic::check(data));

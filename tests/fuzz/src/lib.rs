@@ -1,0 +1,29 @@
+//! The server's own files that parse input from outside, and an oracle for each kind of input.
+//!
+//! What has a path below is the server's file as it is; `session` alone is a stand-in. Where an oracle finds something,
+//! its input becomes a seed, and a unit test beside the code says what was wrong.
+
+#[path = "../../../host/src/bundled.rs"]
+pub mod bundled;
+#[path = "../../../host/src/clock.rs"]
+pub mod clock;
+#[path = "../../../host/src/config.rs"]
+pub mod config;
+#[path = "../../../host/src/limits.rs"]
+pub mod limits;
+#[path = "../../../host/src/router/mismatches.rs"]
+pub mod mismatches;
+#[path = "../../../host/src/origins.rs"]
+pub mod origins;
+#[path = "../../../host/src/payload.rs"]
+pub mod payload;
+#[path = "../../../host/src/pid.rs"]
+pub mod pid;
+#[path = "../../../host/src/token.rs"]
+pub mod token;
+#[path = "../../../host/src/topic.rs"]
+pub mod topic;
+
+pub mod oracles;
+pub mod protocol;
+pub mod session;

@@ -1,0 +1,34 @@
+//! A request's head: what is read where it was received is what hyper and the general reading make of the same bytes,
+//! and what is seen by splitting its lines.
+
+use crate::oracles::head;
+use crate::protocol::plain::plain_poll;
+use crate::protocol::query::{Asked, asked};
+
+/// Checks a head.
+pub fn check(data: &[u8]) {
+    let Some(plain) = plain_poll(data) else { return };
+    let by_hyper = head::read(data).unwrap_or_else(|error| panic!("hyper: {error}: {}", data.escape_ascii()));
+    assert!(by_hyper.is_plain_poll(), "{by_hyper:?}");
+    assert_eq!(by_hyper.header("volley-session").expect("once"), plain.session);
+    assert_eq!(by_hyper.header("origin").expect("once"), plain.origin);
+    let cursor = by_hyper.header("volley-cursor").expect("once");
+    assert_eq!(asked(by_hyper.query.as_deref(), cursor), Ok(plain.asked));
+    by_lines(data, plain.session, plain.origin, plain.asked);
+}
+
+/// The model knows nothing but lines and colons.
+fn by_lines(data: &[u8], session: Option<&str>, origin: Option<&str>, expected: Asked) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
+    let target = lines.next().and_then(|line| line.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")).expect("a target");
+    let headers: Vec<(String, &str)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim_matches([' ', '\t'])))
+        .collect();
+    let header = |name: &str| headers.iter().find(|(header, _)| header == name).map(|(_, value)| *value);
+    assert_eq!((header("volley-session"), header("origin")), (session, origin));
+    assert!(header("host").is_some() && header("content-length").is_none() && header("transfer-encoding").is_none());
+    let query = target.strip_prefix("/v1/poll").expect("the path").strip_prefix('?');
+    assert_eq!(asked(query, header("volley-cursor")), Ok(expected));
+}
