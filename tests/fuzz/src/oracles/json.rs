@@ -23,8 +23,10 @@ pub fn check(data: &[u8]) {
         object.push(b'}');
         assert!(!object.iter().any(|byte| matches!(byte, b'\n' | b'\r')), "a message is one line");
         // A message is nested one deeper than its data.
-        if !matches!(&payload, Payload::Json(json) if depth(json) == DEPTH_MAX) {
-            value(&object).into_iter().for_each(|value| assert!(value.is_ok(), "a message is JSON: {value:?}"));
+        if !matches!(&payload, Payload::Json(json) if depth(json) == DEPTH_MAX)
+            && let Some(message) = value(&object)
+        {
+            message.expect("a message is JSON");
         }
     }
 }
