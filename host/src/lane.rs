@@ -101,7 +101,7 @@ struct LaneThread {
     set_aside: Arc<AtomicUsize>,
     /// What to route by; another thread may publish a new one at any time.
     mounted: Arc<ArcSwap<Mounted>>,
-    /// None after a fault, until the next event.
+    /// None after a fault when no new one could be made; the next event is told why.
     guest: Option<Guest>,
     metrics: Arc<PluginMetrics>,
     shared: Arc<Shared>,
