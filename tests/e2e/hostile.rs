@@ -112,6 +112,7 @@ fn bad_requests(ann: &Session, bob: &Session) -> Vec<(Vec<u8>, u16, Then)> {
         (open(chunked, "5\r\n{\r\n0\r\n\r\n"), 400, Ends),
         (open("Transfer-Encoding: nonsense\r\n", ""), 400, Ends),
         (open("Transfer-Encoding: chunked, gzip\r\n", ""), 400, Ends),
+        (open("Transfer-Encoding: gzip, chunked\r\n", "2\r\n{}\r\n0\r\n\r\n"), 501, GoesOn),
         (open("Content-Length: 2\r\n", "[]"), 400, GoesOn),
         (open("Content-Length: 2\r\n", "{x"), 400, GoesOn),
         ("PUT /v1/poll HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello".into(), 405, GoesOn),
