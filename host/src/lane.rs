@@ -128,6 +128,8 @@ impl LaneThread {
                 }
                 if now - fired > VOLLEY_AGE_MAX {
                     self.fire();
+                    // The next event is not to be blamed for the volley.
+                    now = Instant::now();
                     fired = now;
                 }
             }
@@ -135,9 +137,9 @@ impl LaneThread {
             if let Some(event) = self.slow.next() {
                 // What the others were sent does not wait for it.
                 self.fire();
-                let before = now;
-                now = self.route_one(event, now);
-                self.slow.slow_ran(now - before);
+                let begun = Instant::now();
+                let done = self.route_one(event, begun);
+                self.slow.slow_ran(done - begun);
             }
             self.set_aside.store(self.slow.len(), Relaxed);
             self.fire();
@@ -147,11 +149,12 @@ impl LaneThread {
     /// Routes an event and answers who caused it; when it was done.
     fn route_one(&mut self, mut event: Event, begun: Instant) -> Instant {
         let reply = std::mem::replace(&mut event.reply, Reply::nobody());
+        let had_guest = self.guest.is_some();
         let answer = self.handle_contained(&event);
         reply.send(answer);
-        if self.guest.is_none() {
+        if had_guest && self.guest.is_none() {
             // The one who broke the instance waits for the next one, not whoever comes after. If there can be none,
-            // the next event is told why.
+            // the next event tries again and is told why.
             self.guest = Guest::warm(&self.mounted.load(), &self.shared).ok();
         }
         let done = Instant::now();
