@@ -55,8 +55,11 @@ pub mod tables;
 pub mod timers;
 
 // How rules are replaced while all this runs.
+pub mod changes;
 pub mod deploy;
+pub mod dev;
 pub mod journal;
+pub mod watch;
 
 // Around it.
 pub mod admin_token;
