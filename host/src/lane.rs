@@ -155,7 +155,7 @@ impl LaneThread {
         if had_guest && self.guest.is_none() {
             // The one who broke the instance waits for the next one, not whoever comes after. If there can be none,
             // the next event tries again and is told why.
-            self.guest = Guest::warm(&self.mounted.load(), &self.shared).ok();
+            self.guest = Guest::live(&self.mounted.load(), &self.shared).ok();
         }
         let done = Instant::now();
         self.slow.ran(&event.topic, done - begun, done);
@@ -237,7 +237,7 @@ impl LaneThread {
         }
         let guest = match &mut self.guest {
             Some(guest) => guest,
-            None => match Guest::warm(&mounted, &self.shared) {
+            None => match Guest::live(&mounted, &self.shared) {
                 Ok(guest) => self.guest.insert(guest),
                 Err(fault) => return Err(self.failed(event, &fault.to_string())),
             },

@@ -44,8 +44,10 @@ pub mod token;
 pub mod topic;
 
 // What rules keep and wait for.
+pub mod caller;
 pub mod denied;
 pub mod groups;
+pub mod journal;
 pub mod places;
 pub mod shared;
 pub mod sync;

@@ -104,6 +104,10 @@ limits! {
     route_ms_max = 500;
     /// A rule's time to initialise.
     init_ms_max = 5_000;
+    /// A rule's time to bring its tables into another version's layout; then it is stopped and all of it is undone.
+    upgrade_ms_max = 30_000;
+    /// Bytes that a code change may keep for its undo, overhead included (about); a write beyond is a system-limit.
+    undo_bytes_max = 256 * MIB;
     /// Linear memory of one instance of a rule; growing beyond fails in the guest.
     instance_bytes_max = 64 * MIB;
     /// An instance is replaced after this many events.

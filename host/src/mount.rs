@@ -42,7 +42,7 @@ impl Mount {
         let swappable = Arc::new(ArcSwap::new(mounted.clone()));
         let mut info = None;
         let start = |index| {
-            let guest = Guest::warm(&mounted, shared)
+            let guest = Guest::live(&mounted, shared)
                 .map_err(|fault| anyhow::anyhow!("the plugin {:?}: {fault}", &*mounted.plugin))?;
             let (name, version, description) = guest.info();
             info = Some(Info { name: name.into(), version: version.into(), description: description.into() });
