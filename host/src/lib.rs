@@ -46,8 +46,10 @@ pub mod token;
 pub mod topic;
 
 // What rules keep and wait for.
+pub mod caller;
 pub mod denied;
 pub mod groups;
+pub mod journal;
 pub mod places;
 pub mod shared;
 pub mod sync;
@@ -58,7 +60,6 @@ pub mod timers;
 pub mod changes;
 pub mod deploy;
 pub mod dev;
-pub mod journal;
 pub mod watch;
 
 // Around it.

@@ -112,8 +112,6 @@ limits! {
     rollback_recent_ms = 600_000;
     /// A plugin's lanes come to a swap within this time and that of one event; a code change is given up otherwise.
     pause_ms_max = 5_000;
-    /// What a code change may undo: bytes of what it changed; more fails it.
-    undo_bytes_max = 256 * MIB;
     /// Plugins known to the server; pushing a further one is refused.
     plugins_max = 64;
     /// Pushed versions of one plugin; a further one takes the place of the oldest that is not in use.
@@ -122,6 +120,10 @@ limits! {
     component_bytes_max = 64 * MIB;
     /// Rows of the routes; more is refused.
     routes_max = 1_000;
+    /// A rule's time to bring its tables into another version's layout; then it is stopped and all of it is undone.
+    upgrade_ms_max = 30_000;
+    /// Bytes that a code change may keep for its undo, overhead included (about); a write beyond is a system-limit.
+    undo_bytes_max = 256 * MIB;
     /// Linear memory of one instance of a rule; growing beyond fails in the guest.
     instance_bytes_max = 64 * MIB;
     /// An instance is replaced after this many events.

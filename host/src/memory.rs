@@ -42,6 +42,8 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("tables", limits.tables_bytes_max),
         ("groups", limits.group_members_max * MEMBERSHIP_BYTES),
         ("timers", plugins * (limits.timers_bytes_max + limits.timers_max * TIMER_BYTES)),
+        // Of one code change: they are done one after the other.
+        ("undo", limits.undo_bytes_max),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]
 }

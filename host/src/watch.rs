@@ -83,8 +83,8 @@ async fn deploy(deployer: &Deployer, dropped: Dropped) -> Result<(), Refused> {
 }
 
 fn is_meant(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    !name.starts_with('.') && (name.ends_with(".wasm") || name.ends_with(".wasm.sig"))
+    let (name, extension) = (path.file_name().unwrap_or_default(), path.extension().unwrap_or_default());
+    !name.as_encoded_bytes().starts_with(b".") && (extension == "wasm" || extension == "sig")
 }
 
 /// All components in the folder, by name.

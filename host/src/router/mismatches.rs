@@ -28,8 +28,8 @@ const WORDS_BYTES_MAX: usize = 200;
 const PACKAGE: &str = "volley:router/";
 /// A component may be built for any patch of it.
 const VERSION: &str = "0.1";
-/// The world that every rule has; `migration` is on top of it.
-const WORLD: &str = "migrating-plugin";
+/// The world with all that a rule may export: `migration` and `reversal` are on top of what every rule has.
+const WORLD: &str = "reversible-plugin";
 const HANDLER: &str = "handler";
 
 /// The contract, as it is written.

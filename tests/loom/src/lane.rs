@@ -92,7 +92,7 @@ impl Counter {
 impl LaneThread {
     /// Of that lane.
     pub fn new(lane: &Lane, mounted: Arc<Swap<Mounted>>, shared: Arc<Shared>) -> Self {
-        let guest = Guest::warm(&mounted.load(), &shared).ok();
+        let guest = Guest::live(&mounted.load(), &shared).ok();
         Self { queue: lane.queue.clone(), mounted, guest, metrics: Metrics::default(), shared, outcomes: Vec::new() }
     }
 

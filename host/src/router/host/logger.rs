@@ -29,7 +29,7 @@ impl Host for HostState {
         self.log.lines += 1;
         if self.log.lines > limits.log_lines_max {
             if self.log.lines == limits.log_lines_max + 1 {
-                tracing::warn!(plugin = %self.plugin, event = self.log.event, "further lines of this event are dropped (log_lines_max)");
+                tracing::warn!(plugin = %self.caller.plugin, event = self.log.event, "further lines of this event are dropped (log_lines_max)");
             }
             return Ok(());
         }
@@ -39,9 +39,10 @@ impl Host for HostState {
         }
         if let Some(unsaid) = self.log.rate.admit(limits.log_lines_per_s_max) {
             if unsaid > 0 {
-                tracing::warn!(plugin = %self.plugin, unsaid, "lines of this rule were dropped (log_lines_per_s_max)");
+                tracing::warn!(plugin = %self.caller.plugin, unsaid, "lines of this rule were dropped (log_lines_per_s_max)");
             }
-            let (plugin, version, event, line) = (&*self.plugin, &*self.version, self.log.event, one_line(&message));
+            let (plugin, version, event, line) =
+                (&*self.caller.plugin, &*self.version, self.log.event, one_line(&message));
             match level {
                 Level::Error => tracing::error!(target: "plugin", plugin, version, event, "{line}"),
                 Level::Warning => tracing::warn!(target: "plugin", plugin, version, event, "{line}"),

@@ -50,7 +50,7 @@ fn world_fits(resolve: &Resolve, world: WorldId) -> bool {
     let exports: Vec<_> = world.exports.values().filter_map(interface).collect();
     let exported = |id: &InterfaceId| of_package(resolve, *id).is_some_and(|(name, _)| name == "handler");
     let exports_fit = exports.iter().all(|id| match of_package(resolve, *id) {
-        Some((name @ ("handler" | "migration"), ours)) => ours && interface_fits(resolve, *id, name, true),
+        Some((name @ ("handler" | "migration" | "reversal"), ours)) => ours && interface_fits(resolve, *id, name, true),
         _ => true,
     });
     imports_fit && exports_fit && exports.iter().any(exported)
