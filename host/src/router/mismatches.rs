@@ -60,7 +60,7 @@ struct Contract {
 }
 
 /// None if the component can be mounted, as far as its shape says.
-pub(super) fn mismatches(component: &[u8]) -> Vec<String> {
+pub fn mismatches(component: &[u8]) -> Vec<String> {
     if component.len() > COMPONENT_BYTES_MAX {
         return vec![format!("the component has more than {} MiB", COMPONENT_BYTES_MAX >> 20)];
     }

@@ -14,3 +14,4 @@ mod mismatches;
 pub use engine::{Engine, Rule};
 pub use fault::Fault;
 pub use guest::{Guest, Mounted};
+pub use mismatches::mismatches;
