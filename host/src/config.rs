@@ -3,6 +3,7 @@
 //! A flag wins over its environment variable, both win over the file, the file over the default.
 
 use crate::limits::{self, Limits};
+use crate::on_trap::OnTrap;
 use crate::origins::Cors;
 use crate::topic::Pattern;
 use clap::{Args, ValueEnum};
@@ -107,6 +108,8 @@ pub struct RouteConfig {
     pub plugin: String,
     /// What `init` gets, as JSON.
     pub config: String,
+    /// What becomes of an event on which the rule failed.
+    pub on_trap: OnTrap,
 }
 
 /// Where the admin token comes from.
@@ -184,6 +187,8 @@ struct FileRoute {
     topics: Spanned<String>,
     plugin: Spanned<String>,
     config: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    on_trap: OnTrap,
 }
 
 /// What is wrong, and where.
@@ -269,7 +274,7 @@ impl Flags {
         at: &Place<'_>,
     ) -> Result<Vec<RouteConfig>, BadConfig> {
         let route = |topics: &str, plugin: &str, config: String| {
-            Ok(RouteConfig { topics: topics.parse()?, plugin: plugin.to_owned(), config })
+            Ok(RouteConfig { topics: topics.parse()?, plugin: plugin.to_owned(), config, on_trap: OnTrap::default() })
         };
         let mut routes: Vec<RouteConfig> = Vec::new();
         for row in file.routes.as_deref().unwrap_or_default() {
@@ -281,9 +286,10 @@ impl Flags {
                 None => "null".into(),
             };
             let parsed = route(row.topics.get_ref(), row.plugin.get_ref(), config);
-            let parsed = parsed.map_err(|words: crate::topic::NotATopic| {
+            let mut parsed = parsed.map_err(|words: crate::topic::NotATopic| {
                 at.wrong(row.topics.span(), "routes.topics", &words.to_string())
             })?;
+            parsed.on_trap = row.on_trap;
             if !plugins.contains_key(&parsed.plugin) {
                 let words = format!("there is no plugin {:?}; {}", parsed.plugin, known(plugins));
                 return Err(at.wrong(row.plugin.span(), "routes.plugin", &words));
@@ -295,14 +301,9 @@ impl Flags {
             routes.push(parsed);
         }
         if file.routes.is_none() {
-            routes = vec![
-                RouteConfig {
-                    topics: "chat.>".parse().expect("a pattern"),
-                    plugin: "chat".into(),
-                    config: "null".into(),
-                },
-                RouteConfig { topics: ">".parse().expect("a pattern"), plugin: "topic".into(), config: "null".into() },
-            ];
+            let usual =
+                |topics, plugin| route(topics, plugin, "null".into()).map_err(|words| BadConfig(words.to_string()));
+            routes = vec![usual("chat.>", "chat")?, usual(">", "topic")?];
         }
         for (topics, plugin) in &self.routes {
             let wrong = |words: String| BadConfig(format!("--route {topics}={plugin}: {words}"));
@@ -367,7 +368,8 @@ fn json(value: &toml::Value) -> Result<serde_json::Value, String> {
     })
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// What plugins may be called.
+pub fn check_name(name: &str) -> Result<(), String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) || name == "shared" {
         return Err("a plugin's name has 1 to 64 letters, digits, '-' and '_', and is not \"shared\"".into());

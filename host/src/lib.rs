@@ -15,12 +15,14 @@ pub mod server;
 pub mod accept;
 pub mod connection;
 pub mod event;
+pub mod generation;
 pub mod idempotency;
 pub mod lane;
-pub mod mount;
 pub mod node;
+pub mod on_trap;
 pub mod outcome;
 pub mod payload;
+pub mod plugin;
 pub mod protocol;
 pub mod recipients;
 pub mod report;
@@ -51,6 +53,10 @@ pub mod shared;
 pub mod sync;
 pub mod tables;
 pub mod timers;
+
+// How rules are replaced while all this runs.
+pub mod deploy;
+pub mod journal;
 
 // Around it.
 pub mod admin_token;

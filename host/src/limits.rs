@@ -104,6 +104,24 @@ limits! {
     route_ms_max = 500;
     /// A rule's time to initialise.
     init_ms_max = 5_000;
+    /// So many failures of a version that became active lately, within the window, bring the version before back.
+    rollback_traps_max = 5;
+    /// The window in which they are counted.
+    rollback_window_ms = 10_000;
+    /// How long after a swap failures bring the version before back by themselves.
+    rollback_recent_ms = 600_000;
+    /// A plugin's lanes come to a swap within this time and that of one event; a code change is given up otherwise.
+    pause_ms_max = 5_000;
+    /// What a code change may undo: bytes of what it changed; more fails it.
+    undo_bytes_max = 256 * MIB;
+    /// Plugins known to the server; pushing a further one is refused.
+    plugins_max = 64;
+    /// Pushed versions of one plugin; a further one takes the place of the oldest that is not in use.
+    plugin_versions_max = 16;
+    /// A component; more is a 413.
+    component_bytes_max = 64 * MIB;
+    /// Rows of the routes; more is refused.
+    routes_max = 1_000;
     /// Linear memory of one instance of a rule; growing beyond fails in the guest.
     instance_bytes_max = 64 * MIB;
     /// An instance is replaced after this many events.
@@ -148,6 +166,8 @@ limits! {
     idempotency_ms = 300_000;
     /// Idempotency keys remembered; the oldest is forgotten.
     idempotency_keys_max = 100_000;
+    /// The body of an operator's call, but for a component; more is a 413.
+    admin_body_bytes_max = MIB;
     /// Rows on one page of an admin listing.
     admin_page_max = 1_000;
     /// A SIGTERM is done within this time; parked polls are ended spread over as much of it as their number needs.
@@ -180,6 +200,8 @@ impl Limits {
             (self.batch_events_in_flight_max >= 1, "batch_events_in_flight_max is at least 1"),
             (self.request_head_bytes_max >= 8 * KIB, "request_head_bytes_max is at least 8192"),
             (self.route_ms_max >= 10, "route_ms_max is at least 10"),
+            (self.rollback_traps_max >= 1, "rollback_traps_max is at least 1"),
+            (self.plugin_versions_max >= 3, "plugin_versions_max is at least 3"),
             (self.sessions_max <= crate::pid::SLOTS_MAX.into(), "sessions_max is at most 33554432"),
             (self.event_bytes_max <= u64::from(u32::MAX) / 8, "event_bytes_max is at most 512 MiB"),
             (self.linger_ms <= DAY_MS * 365, "linger_ms is at most a year"),

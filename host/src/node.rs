@@ -87,15 +87,7 @@ impl Node {
         if self.is_draining() {
             return event.reply.send(Err(Unrouted::Draining));
         }
-        let routes = self.routes.load();
-        match routes.mount(&event.topic) {
-            None => event.reply.send(Err(Unrouted::NoPlugin)),
-            Some(mount) => {
-                if let Err(event) = mount.offer(event) {
-                    event.reply.send(Err(Unrouted::Busy));
-                }
-            }
-        }
+        self.routes.load().offer(event);
     }
 
     /// Ends a session; false when there was none.
@@ -114,12 +106,9 @@ impl Node {
         let routes = self.routes.load();
         for topic in session.topics {
             let sender = Sender { pid: Some(pid), user: session.user.clone() };
-            match routes.mount(&topic) {
-                Some(mount) => {
-                    let exit = self.event(topic, sender, Happening::Exit(reason), Reply::nobody());
-                    mount.lane(&exit.topic).offer_reserved(exit);
-                }
-                None => drop(self.shared.subscriptions.remove(&topic, pid)),
+            let exit = self.event(topic, sender, Happening::Exit(reason), Reply::nobody());
+            if let Err(exit) = routes.offer_reserved(exit) {
+                self.shared.subscriptions.remove(&exit.topic, pid);
             }
         }
     }
@@ -146,13 +135,14 @@ impl Node {
         let bytes = data.len();
         let shared = self.shared.clone();
         let routes = self.routes.load();
-        let Some(mount) = routes.mount(&topic).filter(|mount| mount.plugin() == plugin) else {
+        if routes.plugin(&topic).is_none_or(|routing| *routing.name() != plugin) {
             tracing::warn!(%plugin, %topic, "a timer is dropped: its topic is not routed by the plugin that set it");
             return shared.timers.routed(&plugin, bytes);
-        };
+        }
         let reply = Reply::to(move |_| shared.timers.routed(&plugin, bytes));
         let event = self.event(topic, Sender::default(), Happening::Timer(data), reply);
-        mount.lane(&event.topic).offer_reserved(event);
+        // It was routed a moment ago, and a timer that comes too late is as good as cancelled.
+        let _ = routes.offer_reserved(event);
     }
 
     /// Whether the server is going down.

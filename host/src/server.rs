@@ -6,15 +6,14 @@
 
 use crate::accept::{self, Acceptor};
 use crate::admin_token;
-use crate::bundled;
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::deadlines::TICK_MS;
+use crate::deploy::Deployer;
 use crate::memory::{self, Counts};
-use crate::mount::Mount;
 use crate::node::Node;
-use crate::protocol::admin::{self, Door};
-use crate::router::{Engine, Mounted, Rule};
-use crate::routes::{Route, Routes};
+use crate::plugin::Alarm;
+use crate::protocol::admin::{self, Door, Operators};
+use crate::routes::Routes;
 use crate::shared::Shared;
 use crate::volley::Writer;
 use crate::worker;
@@ -22,18 +21,17 @@ use crate::workers::{Inbox, Workers};
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
 /// Connections to the admin listener at once; a further one waits.
@@ -55,7 +53,7 @@ pub struct Server {
     acceptor: Acceptor,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     stop_workers: watch::Sender<bool>,
-    _ticking: mpsc::Sender<()>,
+    _ticking: std::sync::mpsc::Sender<()>,
 }
 
 impl Server {
@@ -68,18 +66,23 @@ impl Server {
 
         let (workers, inboxes) = Workers::new(config.workers);
         let shared = Arc::new(Shared::new(0, config.limits.clone(), workers));
-        let routes = mount(&config, &shared)?;
-        let mounts = routes.mounts();
-        let plugins: BTreeSet<Arc<str>> = mounts.iter().map(|mount| mount.plugin()).collect();
-        let counts = Counts { lanes: (mounts.len() * config.lanes) as u64, plugins: plugins.len() as u64 };
+        let node = Arc::new(Node::new(shared.clone(), Routes::default(), config.cors.clone()));
+        let (alarms, alarmed) = mpsc::unbounded_channel();
+        let deployer = Deployer::start(node.clone(), &config, alarms).await?;
+        let plugins = node.routes.load().plugins().len() as u64;
+        let counts = Counts { lanes: plugins * config.lanes as u64, plugins };
         tracing::info!("memory at most, by the limits: {}", memory::words(&memory::bounds(&shared.limits, &counts)));
-        let node = Arc::new(Node::new(shared.clone(), routes, config.cors.clone()));
 
         let (stop_workers, stopped) = watch::channel(false);
         let workers = start_workers(inboxes, &node, &stopped)?;
-        let token = admin_token.token.filter(|_| !admin.ip().is_loopback());
-        let door = Arc::new(Door { names: config.admin_hosts.clone(), token });
-        spawn_local(serve_admin(admin_listener, node.clone(), door));
+        let door = Door {
+            names: config.admin_hosts.clone(),
+            token: admin_token.token,
+            looks_are_free: admin.ip().is_loopback(),
+        };
+        let operators = Rc::new(Operators { node: node.clone(), deployer: deployer.clone(), door });
+        spawn_local(serve_admin(admin_listener, operators));
+        spawn_local(roll_back(deployer, alarmed));
         spawn_local(fire_timers(node.clone()));
         let ticking = start_ticking(node.clone())?;
         let acceptor = Acceptor::start(listener, shared)?;
@@ -103,7 +106,7 @@ impl Server {
         // The lanes first: what was accepted is delivered before the polls that wait for it are ended.
         let node = self.node.clone();
         let finish = tokio::task::spawn_blocking(move || {
-            node.routes.load().mounts().iter().for_each(|mount| mount.finish());
+            node.routes.load().plugins().iter().for_each(|plugin| plugin.finish());
         });
         if tokio::time::timeout(left().saturating_sub(spread) / 2, finish).await.is_err() {
             tracing::warn!("a plugin did not finish in time (drain_ms); its waiting events are lost");
@@ -145,64 +148,6 @@ fn in_use(flag: &str, address: SocketAddr) -> String {
     format!("can't listen on {address} (choose another address with {flag}; port 0 takes a free one)")
 }
 
-/// Compiles each plugin that a route names, once, and starts a mount for each of its configs.
-fn mount(config: &Config, shared: &Arc<Shared>) -> anyhow::Result<Routes> {
-    let engine = Engine::new(&config.limits)?;
-    let rules = compile_all(&engine, config)?;
-    let mut mounts: BTreeMap<(&str, &str), Arc<Mount>> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for route in &config.routes {
-        let name = route.plugin.as_str();
-        let mount = match mounts.entry((name, route.config.as_str())) {
-            Entry::Occupied(mount) => mount.get().clone(),
-            Entry::Vacant(place) => {
-                let mounted = Mounted { plugin: name.into(), config: route.config.clone(), rule: rules[name].clone() };
-                place.insert(Arc::new(Mount::start(mounted, config.lanes, shared)?)).clone()
-            }
-        };
-        rows.push(Route { topics: route.topics.clone(), mount });
-    }
-    Ok(Routes::new(rows))
-}
-
-/// Side by side: it is nearly all of a start.
-fn compile_all<'a>(engine: &Engine, config: &'a Config) -> anyhow::Result<BTreeMap<&'a str, Arc<Rule>>> {
-    let names: BTreeSet<&str> = config.routes.iter().map(|route| route.plugin.as_str()).collect();
-    std::thread::scope(|scope| {
-        let compiling: Vec<_> = names
-            .into_iter()
-            .map(|name| (name, scope.spawn(move || compile(engine, name, &config.plugins[name]))))
-            .collect();
-        let compiled = compiling.into_iter().map(|(name, thread)| {
-            let rule = thread.join().map_err(|_| anyhow::anyhow!("the compiler panicked on {name:?}"))??;
-            Ok((name, Arc::new(rule)))
-        });
-        compiled.collect()
-    })
-}
-
-fn compile(engine: &Engine, name: &str, source: &Source) -> anyhow::Result<Rule> {
-    let start = Instant::now();
-    let (component, from) = match source {
-        Source::Bundled => (bundled::component(name).context("not bundled")?.to_vec(), "the binary".to_owned()),
-        Source::File(path) => {
-            let from = path.display().to_string();
-            (std::fs::read(path).with_context(|| format!("can't read {from}"))?, from)
-        }
-    };
-    let rule = engine.compile(&component).map_err(|mismatches| {
-        anyhow::anyhow!("the plugin {name:?} from {from} can't be mounted:\n  {}", mismatches.join("\n  "))
-    })?;
-    tracing::info!(
-        plugin = name,
-        version = rule.short_version(),
-        from,
-        ms = start.elapsed().as_millis() as u64,
-        "compiled"
-    );
-    Ok(rule)
-}
-
 fn start_workers(
     inboxes: Vec<Inbox>,
     node: &Arc<Node>,
@@ -217,8 +162,8 @@ fn start_workers(
 }
 
 /// Ends what has waited long enough, on a thread of its own: much may come due at once. It ends with the handle.
-fn start_ticking(node: Arc<Node>) -> std::io::Result<mpsc::Sender<()>> {
-    let (handle, ended) = mpsc::channel();
+fn start_ticking(node: Arc<Node>) -> std::io::Result<std::sync::mpsc::Sender<()>> {
+    let (handle, ended) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("deadlines".into()).spawn(move || {
         let mut writer = Writer::default();
         while ended.recv_timeout(Duration::from_millis(TICK_MS)) == Err(RecvTimeoutError::Timeout) {
@@ -235,15 +180,22 @@ async fn fire_timers(node: Arc<Node>) {
     }
 }
 
-async fn serve_admin(listener: TcpListener, node: Arc<Node>, door: Arc<Door>) {
+/// Goes back to the version before where lanes say that one fails too often.
+async fn roll_back(deployer: Arc<Deployer>, mut alarmed: mpsc::UnboundedReceiver<Alarm>) {
+    while let Some((plugin, generation)) = alarmed.recv().await {
+        deployer.roll_back_failing(&plugin, generation).await;
+    }
+}
+
+async fn serve_admin(listener: TcpListener, operators: Rc<Operators>) {
     let places = Arc::new(tokio::sync::Semaphore::new(ADMIN_CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (node, door) = (node.clone(), door.clone());
+                let operators = operators.clone();
                 spawn_local(async move {
-                    serve_admin_connection(stream, node, door).await;
+                    serve_admin_connection(stream, operators).await;
                     drop(place);
                 });
             }
@@ -253,10 +205,10 @@ async fn serve_admin(listener: TcpListener, node: Arc<Node>, door: Arc<Door>) {
     }
 }
 
-async fn serve_admin_connection(stream: TcpStream, node: Arc<Node>, door: Arc<Door>) {
+async fn serve_admin_connection(stream: TcpStream, operators: Rc<Operators>) {
     let service = service_fn(|request| {
-        let reply = admin::handle(&node, &door, &request);
-        async move { Ok::<_, Infallible>(reply) }
+        let operators = operators.clone();
+        async move { Ok::<_, Infallible>(admin::handle(&operators, request).await) }
     });
     // The client may have gone; that is no error of ours.
     let _ = http1::Builder::new()

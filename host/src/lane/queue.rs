@@ -23,6 +23,8 @@ struct Waiting {
     offered_bytes: u64,
     reserved: VecDeque<Event>,
     sleeping: bool,
+    /// The lane is to look up, whether or not an event came.
+    nudged: bool,
     closed: bool,
 }
 
@@ -59,11 +61,12 @@ impl Queue {
         self.wake(waiting);
     }
 
-    /// Moves up to a batch of events, waiting for the first if it may; false when the queue is closed and empty.
-    pub(super) fn take_batch(&self, batch: &mut Vec<Event>, may_wait: bool) -> bool {
+    /// Moves up to a batch of events, waiting for the first, or a nudge, if it may; false when the queue is closed and
+    /// empty.
+    pub(super) fn take_batch(&self, batch: &mut VecDeque<Event>, may_wait: bool) -> bool {
         let mut waiting = self.waiting.lock();
         while waiting.offered.is_empty() && waiting.reserved.is_empty() {
-            if waiting.closed || !may_wait {
+            if waiting.closed || !may_wait || std::mem::take(&mut waiting.nudged) {
                 return !waiting.closed;
             }
             waiting.sleeping = true;
@@ -74,9 +77,22 @@ impl Queue {
         batch.extend(waiting.reserved.drain(..reserved));
         let offered = waiting.offered.len().min((self.batch_max - reserved).max(1));
         batch.extend(waiting.offered.drain(..offered));
-        let taken: u64 = batch[reserved..].iter().map(Event::bytes).sum();
+        let taken: u64 = batch.range(batch.len() - offered..).map(Event::bytes).sum();
         waiting.offered_bytes -= taken;
         true
+    }
+
+    /// Makes a lane that sleeps look up.
+    pub(super) fn nudge(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.nudged = true;
+        self.wake(waiting);
+    }
+
+    /// Whether any event that waits is such a one.
+    pub(super) fn any(&self, is_one: impl Fn(&Event) -> bool) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.offered.iter().chain(&waiting.reserved).any(is_one)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -115,7 +131,7 @@ mod tests {
         event(id, Happening::Publish(Payload::Text("x".repeat(bytes))))
     }
 
-    fn ids(batch: &mut Vec<Event>) -> Vec<u64> {
+    fn ids(batch: &mut VecDeque<Event>) -> Vec<u64> {
         batch.drain(..).map(|event| event.id).collect()
     }
 
@@ -130,7 +146,7 @@ mod tests {
         for id in 11..=15 {
             queue.offer_reserved(event(id, Happening::Exit(ExitReason::Timeout)));
         }
-        let mut batch = Vec::new();
+        let mut batch = VecDeque::new();
         assert!(queue.take_batch(&mut batch, true));
         assert_eq!(ids(&mut batch), [11, 12, 1, 2]);
         assert!(queue.offer(publish(5, 1)).is_ok(), "there is room again");
@@ -148,7 +164,7 @@ mod tests {
         let queue = Queue::new(&Limits { lane_queue_bytes_max: 10, ..Limits::default() });
         assert!(queue.offer(publish(1, 50)).is_ok());
         assert!(queue.offer(publish(2, 1)).is_err());
-        let mut batch = Vec::new();
+        let mut batch = VecDeque::new();
         assert!(queue.take_batch(&mut batch, true));
         assert!(queue.offer(publish(3, 5)).is_ok());
         assert!(queue.offer(publish(4, 6)).is_err());

@@ -74,6 +74,11 @@ impl Slow {
         self.events
     }
 
+    /// Whether any event that waits here is such a one.
+    pub(super) fn any(&self, is_one: impl Fn(&Event) -> bool) -> bool {
+        self.topics.values().flat_map(|topic| &topic.waiting).any(is_one)
+    }
+
     /// Takes an event of a topic that is not quick aside. Exits and timers have had their places since before and are not
     /// refused.
     pub(super) fn admit(&mut self, event: Event, now: Instant) -> Admitted {

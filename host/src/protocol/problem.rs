@@ -15,6 +15,7 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     allow: Option<&'static str>,
+    mismatches: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -22,12 +23,14 @@ struct Shape<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    mismatches: &'a [String],
 }
 
 impl Problem {
     /// Of any status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), allow: None }
+        Self { status, detail: detail.into(), allow: None, mismatches: Vec::new() }
     }
 
     /// 400.
@@ -58,7 +61,13 @@ impl Problem {
     /// 405, with what is allowed.
     pub fn wrong_method(allow: &'static str) -> Self {
         let detail = format!("this path takes {allow}");
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail, allow: Some(allow) }
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+    }
+
+    /// The same with all that is wrong, one by one.
+    #[must_use]
+    pub fn with_mismatches(self, mismatches: Vec<String>) -> Self {
+        Self { mismatches, ..self }
     }
 
     /// The HTTP status.
@@ -69,7 +78,7 @@ impl Problem {
     /// The JSON alone, for a line of a batch.
     pub fn body(&self) -> Vec<u8> {
         let title = self.status.canonical_reason().unwrap_or("Error");
-        let shape = Shape { title, status: self.status.as_u16(), detail: &self.detail };
+        let shape = Shape { title, status: self.status.as_u16(), detail: &self.detail, mismatches: &self.mismatches };
         serde_json::to_vec(&shape).expect("a problem is JSON")
     }
 

@@ -79,10 +79,13 @@ impl Engine {
             .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])?;
         let unfit = |error: wasmtime::Error| vec![format!("the component does not fit the contract: {error:#}")];
         let ready = self.linker.instantiate_pre(&compiled).and_then(PluginPre::new).map_err(unfit)?;
-        let version =
-            Sha256::digest(component).iter().fold(String::from("sha256:"), |hex, byte| hex + &format!("{byte:02x}"));
-        Ok(Rule { version, size: component.len(), ready })
+        Ok(Rule { version: version(component), size: component.len(), ready })
     }
+}
+
+/// What a component's version is: `sha256:…` of it.
+pub fn version(component: &[u8]) -> String {
+    Sha256::digest(component).iter().fold(String::from("sha256:"), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl Rule {

@@ -26,6 +26,17 @@ pub struct Mounted {
     pub rule: Arc<Rule>,
 }
 
+/// What a rule says of itself.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// Its own name; operators may mount it under another.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// One line.
+    pub description: String,
+}
+
 /// An instance. Dropped after a fault: nobody knows what state it is in.
 pub struct Guest {
     of: Arc<Mounted>,
@@ -33,7 +44,6 @@ pub struct Guest {
     plugin: Plugin,
     route_ms_max: u64,
     events_left: u64,
-    info: handler::PluginInfo,
     _counted: Counted,
 }
 
@@ -57,29 +67,40 @@ impl Guest {
     /// Makes an instance and initialises it.
     pub fn warm(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Self, Fault> {
         let limits = &shared.limits;
-        let mut store = Store::new(
-            of.rule.ready.engine(),
-            HostState::new(of.plugin.clone(), of.rule.short_version().into(), shared),
-        );
-        store.limiter(HostState::limiter);
-        store.set_epoch_deadline(ticks(limits.init_ms_max));
+        let mut store = new_store(of, shared);
         let mut start = || -> wasmtime::Result<_> {
             let plugin = of.rule.ready.instantiate(&mut store)?;
-            let info = plugin.volley_router_handler().call_info(&mut store)?;
             let ready = plugin.volley_router_handler().call_init(&mut store, &of.config)?;
-            Ok((plugin, info, ready))
+            Ok((plugin, ready))
         };
         match start() {
-            Ok((plugin, info, Ok(()))) => {
+            Ok((plugin, Ok(()))) => {
                 store.data_mut().begin_routing();
                 let (route_ms_max, events_left) = (limits.route_ms_max, limits.instance_events_max);
                 let counted = Counted::new(&shared.metrics.instances);
-                Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, info, _counted: counted })
+                Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, _counted: counted })
             }
-            Ok((_, _, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
+            Ok((_, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
                 Err(Fault::words(format!("init failed: {fault}")))
+            }
+        }
+    }
+
+    /// What a rule says of itself; it is not initialised for that.
+    pub fn describe(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Info, Fault> {
+        let limits = &shared.limits;
+        let mut store = new_store(of, shared);
+        let describe = |store: &mut Store<HostState>| -> wasmtime::Result<_> {
+            let plugin = of.rule.ready.instantiate(&mut *store)?;
+            plugin.volley_router_handler().call_info(store)
+        };
+        match describe(&mut store) {
+            Ok(info) => Ok(Info { name: info.name, version: info.version, description: info.description }),
+            Err(error) => {
+                let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
+                Err(Fault::words(format!("it can't be loaded: {fault}")))
             }
         }
     }
@@ -94,11 +115,6 @@ impl Guest {
         self.events_left == 0
     }
 
-    /// What the rule calls itself: name, version, description.
-    pub fn info(&self) -> (&str, &str, &str) {
-        (&self.info.name, &self.info.version, &self.info.description)
-    }
-
     /// Asks for the complete list. After a fault the instance is to be dropped.
     pub fn route(&mut self, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
         self.events_left = self.events_left.saturating_sub(1);
@@ -111,6 +127,15 @@ impl Guest {
             Err(error) => Err(Fault::of_call(&error, self.route_ms_max, "route_ms_max", self.store.data_mut())),
         }
     }
+}
+
+/// For an instance that has `init_ms_max` to start.
+fn new_store(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Store<HostState> {
+    let state = HostState::new(of.plugin.clone(), of.rule.short_version().into(), shared);
+    let mut store = Store::new(of.rule.ready.engine(), state);
+    store.limiter(HostState::limiter);
+    store.set_epoch_deadline(ticks(shared.limits.init_ms_max));
+    store
 }
 
 /// At least the time asked for: the first tick may come at once.

@@ -1,0 +1,130 @@
+//! Activating a version, and going back to the one before.
+
+use super::Deployer;
+use super::known::{Before, CodeChange, Known, RolledBack};
+use super::refused::Refused;
+use crate::clock;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is to become active.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activation {
+    /// Which version, or an unambiguous beginning of it.
+    pub version: String,
+    /// Only if that one is active now.
+    pub if_current: Option<String>,
+    /// What `init` gets from now on, on all routes of the plugin.
+    pub config: Option<serde_json::Value>,
+}
+
+/// Another version is active.
+pub struct Swapped {
+    /// What is active now.
+    pub current: String,
+    /// What was before.
+    pub previous: Option<String>,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+impl Deployer {
+    /// Makes a pushed version the active one.
+    pub async fn activate(&self, name: &str, wanted: &Activation) -> Result<Swapped, Refused> {
+        let _turn = self.turn().await?;
+        let mut next = Known::clone(&self.known());
+        let plugin = next.plugin(name)?;
+        plugin.check_current(wanted.if_current.as_deref())?;
+        let (version, active) = (plugin.version(&wanted.version)?.clone(), plugin.active.clone());
+        let configs = wanted.config.as_ref().map(|config| next.set_config(name, &config.to_string()));
+        let is_other = active.as_ref().is_some_and(|active| active.id != version.id);
+        let change = if is_other && version.migrates { CodeChange::Up } else { CodeChange::None };
+        let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
+        if let Some(active) = active.filter(|_| is_other || configs.is_some()) {
+            let configs = configs.unwrap_or_default();
+            let back = if change == CodeChange::Up { CodeChange::Down } else { CodeChange::None };
+            plugin.before = Some(Before { version: active, configs, back });
+        }
+        plugin.active = Some(version.clone());
+        let mut notes = Vec::new();
+        if change == CodeChange::Up && !version.reverses {
+            notes.push(
+                "this version migrates its tables and has no downgrade: there is no rollback, and no falling back"
+                    .into(),
+            );
+        }
+        plugin.swapped_at = Some(Instant::now());
+        self.swap(&mut next, name, change).await?;
+        Ok(self.swapped(next, name, notes))
+    }
+
+    /// Back to the version before.
+    pub async fn rollback(&self, name: &str, if_current: Option<&str>) -> Result<Swapped, Refused> {
+        let _turn = self.turn().await?;
+        self.known().plugin(name)?.check_current(if_current)?;
+        let next = self.back(name).await?;
+        Ok(self.swapped(next, name, Vec::new()))
+    }
+
+    /// Failures bring the version before back, unless somebody has deployed meanwhile.
+    pub async fn roll_back_failing(&self, name: &str, generation: u64) {
+        let Ok(_turn) = self.turn().await else { return };
+        let known = self.known();
+        let Some(plugin) = known.plugins.get(name) else { return };
+        let (Some(running), Some(active), Some(before)) = (&plugin.running, &plugin.active, &plugin.before) else {
+            return;
+        };
+        if running.generation().number != generation {
+            return;
+        }
+        let limits = &self.node.shared.limits;
+        let why = format!("{} failures within {} ms", limits.rollback_traps_max, limits.rollback_window_ms);
+        let (from, to) = (active.id.clone(), before.version.id.clone());
+        match self.back(name).await {
+            Ok(mut next) => {
+                tracing::error!(plugin = name, from, to, why, "rolled back by itself");
+                if let Some(plugin) = next.plugins.get_mut(name) {
+                    plugin.rolled_back = Some(RolledBack { at_ms: clock::unix_ms(), from, to, why });
+                }
+                self.swapped(next, name, Vec::new());
+            }
+            Err(refused) => tracing::error!(plugin = name, from, why, "can't be rolled back: {refused}"),
+        }
+    }
+
+    /// Swaps to the version before.
+    async fn back(&self, name: &str) -> Result<Known, Refused> {
+        let mut next = Known::clone(&self.known());
+        let plugin = next.plugin(name)?;
+        let (Some(active), Some(before)) = (plugin.active.clone(), plugin.before.clone()) else {
+            return Err(Refused::Conflict("there is no version before this one".into()));
+        };
+        if before.back == CodeChange::Down && !active.reverses {
+            let words =
+                "the active version has migrated its tables and has no downgrade: push one that migrates them back";
+            return Err(Refused::Conflict(words.into()));
+        }
+        let forth = match before.back {
+            CodeChange::None => CodeChange::None,
+            CodeChange::Up => CodeChange::Down,
+            CodeChange::Down => CodeChange::Up,
+        };
+        let configs = next.restore_configs(name, &before.configs);
+        let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
+        plugin.active = Some(before.version);
+        plugin.before = Some(Before { version: active, configs, back: forth });
+        plugin.swapped_at = None;
+        self.swap(&mut next, name, before.back).await?;
+        Ok(next)
+    }
+
+    fn swapped(&self, next: Known, name: &str, notes: Vec<String>) -> Swapped {
+        let plugin = &next.plugins[name];
+        let current = plugin.active.as_ref().map(|version| version.id.clone()).unwrap_or_default();
+        let previous = plugin.before.as_ref().map(|before| before.version.id.clone());
+        tracing::info!(plugin = name, current, previous, "active");
+        self.known.store(Arc::new(next));
+        Swapped { current, previous, notes }
+    }
+}

@@ -1,0 +1,125 @@
+//! The instances that a lane asks: one for each config of the generation it routes by, and, still warm, those of the
+//! version before.
+
+use crate::event::Event;
+use crate::generation::Generation;
+use crate::outcome::{Outcome, Refusal};
+use crate::router::{Fault, Guest, Mounted};
+use crate::shared::Shared;
+use std::sync::Arc;
+
+/// One lane's.
+pub(super) struct Guests {
+    lane: usize,
+    shared: Arc<Shared>,
+    generation: Arc<Generation>,
+    /// In the order of the generation's configs. None after a fault when no new one could be made yet.
+    current: Vec<Option<Guest>>,
+    previous: Vec<Option<Guest>>,
+    /// One was dropped since the last refill.
+    lost: bool,
+}
+
+impl Guests {
+    /// Of a generation that has brought its instances.
+    pub(super) fn new(lane: usize, generation: Arc<Generation>, shared: Arc<Shared>) -> Self {
+        let mut guests = Self {
+            lane,
+            shared,
+            generation: generation.clone(),
+            current: Vec::new(),
+            previous: Vec::new(),
+            lost: false,
+        };
+        guests.turn_to(generation);
+        guests
+    }
+
+    /// What they route by.
+    pub(super) fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// Takes over the instances that the next generation has brought, keeps those that it goes on with, drops the rest.
+    pub(super) fn turn_to(&mut self, next: Arc<Generation>) {
+        let mut there: Vec<Guest> = next.take_warm(self.lane);
+        there.extend(self.current.drain(..).chain(self.previous.drain(..)).flatten());
+        let mut adopt = |mounted: &Arc<Mounted>| {
+            there.iter().position(|guest| guest.is_of(mounted)).map(|at| there.swap_remove(at))
+        };
+        self.current = next.mounted.iter().map(&mut adopt).collect();
+        self.previous = next.previous.iter().map(&mut adopt).collect();
+        self.generation = next;
+    }
+
+    /// Asks the instance of a config. One that fails is dropped: nobody knows what state it is in.
+    pub(super) fn route(&mut self, config: usize, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
+        let mounted = &self.generation.mounted[config];
+        let (routed, lost) = route(&mut self.current[config], mounted, event, &self.shared);
+        self.lost |= lost;
+        routed
+    }
+
+    /// The same with the version before; none if there is none to ask.
+    pub(super) fn route_by_previous(
+        &mut self,
+        config: usize,
+        event: &Event,
+    ) -> Option<Result<Result<Outcome, Refusal>, Fault>> {
+        let mounted = self.generation.previous.get(config).filter(|_| self.generation.falls_back)?;
+        Some(route(&mut self.previous[config], mounted, event, &self.shared).0)
+    }
+
+    /// Drops the instance of a config: its answer cannot be used, and a fresh one gives back the memory it has taken.
+    pub(super) fn drop_one(&mut self, config: usize) {
+        self.lost |= self.current.get_mut(config).and_then(Option::take).is_some();
+    }
+
+    /// Drops all of them: nobody knows what state they are in.
+    pub(super) fn drop_all(&mut self) {
+        (0..self.current.len()).for_each(|config| self.drop_one(config));
+        self.previous.iter_mut().for_each(|guest| *guest = None);
+    }
+
+    /// Makes anew what was dropped since the last time: the one who broke an instance waits for the next one, not whoever
+    /// comes after. If there can be none, the next event tries again and is told why.
+    pub(super) fn refill(&mut self) {
+        if std::mem::take(&mut self.lost) {
+            for (guest, mounted) in self.current.iter_mut().zip(&self.generation.mounted) {
+                if guest.is_none() {
+                    *guest = fresh(mounted, &self.shared).ok();
+                }
+            }
+        }
+    }
+}
+
+/// What came of it, and whether an instance was lost by it.
+fn route(
+    place: &mut Option<Guest>,
+    mounted: &Arc<Mounted>,
+    event: &Event,
+    shared: &Arc<Shared>,
+) -> (Result<Result<Outcome, Refusal>, Fault>, bool) {
+    if place.as_ref().is_some_and(Guest::is_spent) {
+        *place = None;
+    }
+    let guest = match place {
+        Some(guest) => guest,
+        None => match fresh(mounted, shared) {
+            Ok(guest) => place.insert(guest),
+            Err(fault) => return (Err(fault), false),
+        },
+    };
+    let routed = guest.route(event);
+    let failed = routed.is_err();
+    if failed {
+        *place = None;
+    }
+    (routed, failed)
+}
+
+/// An instance of a rule that is active.
+fn fresh(mounted: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Guest, Fault> {
+    Guest::warm(mounted, shared)
+}

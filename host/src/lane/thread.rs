@@ -1,0 +1,351 @@
+//! A lane's thread: what it does with its events, one after the other.
+
+use super::control::Control;
+use super::guests::Guests;
+use super::queue::Queue;
+use super::slow::{Admitted, Slow};
+use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
+use crate::generation::Generation;
+use crate::log_lines::{LogRate, one_line};
+use crate::message::Message;
+use crate::metrics::PluginMetrics;
+use crate::on_trap::OnTrap;
+use crate::outcome::{Delivery, Outcome, Recipients, Refusal};
+use crate::pid::Pid;
+use crate::plugin::Alarm;
+use crate::protocol::{message, payload};
+use crate::recipients::Resolver;
+use crate::session::ExitReason;
+use crate::shared::Shared;
+use crate::topic::Topic;
+use crate::volley::Volley;
+use arc_swap::ArcSwap;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// A volley that is older is fired before further events are routed: a rule that runs long delays its own event only.
+const VOLLEY_AGE_MAX: Duration = Duration::from_millis(5);
+
+pub(super) struct LaneThread {
+    pub(super) plugin: Arc<str>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) control: Arc<Control<LaneThread>>,
+    /// What was taken from the queue and comes next.
+    pub(super) batch: VecDeque<Event>,
+    pub(super) slow: Slow,
+    pub(super) set_aside: Arc<AtomicUsize>,
+    /// What to route by; another thread may publish the next one at any time.
+    pub(super) published: Arc<ArcSwap<Generation>>,
+    pub(super) guests: Guests,
+    pub(super) metrics: Arc<PluginMetrics>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) volley: Volley,
+    pub(super) log: RefCell<LogRate>,
+    /// Whom to tell when a version fails too often.
+    pub(super) alarms: UnboundedSender<Alarm>,
+}
+
+/// A resolved delivery: nothing of it is visible yet.
+type Prepared = (Vec<u64>, Arc<Message>);
+
+impl LaneThread {
+    pub(super) fn run(mut self) {
+        let mut batch = VecDeque::new();
+        while self.queue.take_batch(&mut batch, self.slow.len() == 0) || self.slow.len() > 0 {
+            std::mem::swap(&mut batch, &mut self.batch);
+            self.volley.begin();
+            self.keep_up();
+            let begun = Instant::now();
+            let (mut now, mut fired) = (begun, begun);
+            let any = !self.batch.is_empty();
+            while let Some(event) = self.batch.pop_front() {
+                match self.slow.admit(event, now) {
+                    Admitted::Now(event) => now = self.route_one(event, now),
+                    Admitted::Waits => {}
+                    Admitted::Refused(event) => self.turn_away(event),
+                }
+                if now - fired > VOLLEY_AGE_MAX {
+                    self.fire();
+                    // The next event is not to be blamed for the volley.
+                    now = Instant::now();
+                    fired = now;
+                }
+            }
+            self.slow.others_ran(any.then(|| now - begun));
+            if let Some(event) = self.slow.next() {
+                // What the others were sent does not wait for it.
+                self.fire();
+                let begun = Instant::now();
+                let done = self.route_one(event, begun);
+                self.slow.slow_ran(done - begun);
+            }
+            self.set_aside.store(self.slow.len(), Relaxed);
+            self.fire();
+        }
+        self.control.close();
+    }
+
+    /// Turns to the generation that is published, and does what was called for; true if that may have taken time.
+    fn keep_up(&mut self) -> bool {
+        let published = self.published.load();
+        let is_new = !Arc::ptr_eq(&published, self.guests.generation());
+        let calls = self.control.take();
+        if !is_new && calls.is_empty() {
+            return false;
+        }
+        // Nobody's delivery waits for what operators do.
+        self.fire();
+        let published = self.published.load_full();
+        self.guests.turn_to(published);
+        for call in calls {
+            call(self);
+        }
+        true
+    }
+
+    /// Routes an event and answers who caused it; when it was done.
+    fn route_one(&mut self, mut event: Event, mut begun: Instant) -> Instant {
+        if self.keep_up() {
+            begun = Instant::now();
+        }
+        let reply = std::mem::replace(&mut event.reply, Reply::nobody());
+        let answer = self.handle_contained(&event);
+        reply.send(answer);
+        self.guests.refill();
+        let done = Instant::now();
+        self.slow.ran(&event.topic, done - begun, done);
+        done
+    }
+
+    fn turn_away(&self, event: Event) {
+        self.metrics.busy.inc();
+        event.reply.send(Err(Unrouted::Busy));
+    }
+
+    fn fire(&mut self) {
+        let polls = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
+        if polls > 0 {
+            self.shared.metrics.volleys.inc();
+            self.shared.metrics.volley_polls.inc_by(polls as u64);
+        }
+        self.volley.begin();
+    }
+
+    /// A mistake of ours fails one event too, and not the lane.
+    fn handle_contained(&mut self, event: &Event) -> Answer {
+        let handled = std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event)));
+        handled.unwrap_or_else(|_| {
+            self.guests.drop_all();
+            Err(self.failed(event, "the host panicked; this is a bug of the server, see its log"))
+        })
+    }
+
+    /// What the host itself does about an event comes before the rule is asked.
+    fn handle(&mut self, event: &Event) -> Answer {
+        let nothing_to_do = Ok(Routed { event: event.id, recipients: 0 });
+        match (&event.what, event.sender) {
+            (Happening::Join { .. }, Some(pid)) if self.shared.subscriptions.contains(&event.topic, pid) => {
+                nothing_to_do
+            }
+            (Happening::Join { .. }, Some(pid)) => self.join(event, pid),
+            (Happening::Leave, Some(pid)) if !self.unsubscribe(&event.topic, pid) => nothing_to_do,
+            (Happening::Exit(_), Some(pid)) => {
+                self.shared.subscriptions.remove(&event.topic, pid);
+                self.route(event)
+            }
+            _ => self.route(event),
+        }
+    }
+
+    fn route(&mut self, event: &Event) -> Answer {
+        let outcome = self.ask(event)?;
+        self.deliver(event, outcome)
+    }
+
+    /// The joiner is a subscriber once the rule has agreed, and before its deliveries are resolved.
+    fn join(&mut self, event: &Event, pid: Pid) -> Answer {
+        let topics_max = self.shared.limits.session_topics_max;
+        let topics = self.shared.sessions.with(pid, |session| session.topics.len()).ok_or(Unrouted::Gone)?;
+        if topics as u64 >= topics_max {
+            let words = format!("a session has at most {topics_max} subscriptions (session_topics_max)");
+            return Err(Unrouted::Limited(words));
+        }
+        if !self.shared.sessions.can_subscribe() {
+            return Err(Unrouted::Busy);
+        }
+        let outcome = self.ask(event)?;
+        if !self.subscribe(&event.topic, pid) {
+            // The session ended meanwhile, and the rule believes that it is in.
+            self.route_departure(event, Happening::Exit(ExitReason::Normal));
+            return Err(Unrouted::Gone);
+        }
+        // Reserved places come first in a batch, so that a second try to join comes after the departure.
+        self.deliver(event, outcome).inspect_err(|_| self.route_departure(event, Happening::Leave))
+    }
+
+    /// Asks the rule; if it fails, its topic's policy says what then.
+    fn ask(&mut self, event: &Event) -> Result<Outcome, Unrouted> {
+        self.metrics.events.inc();
+        let Some((row, config)) = self.guests.generation().row(&event.topic) else { return Err(Unrouted::NoPlugin) };
+        let on_trap = row.on_trap;
+        let start = Instant::now();
+        let routed = self.guests.route(config, event);
+        self.metrics.route.add_ns(start.elapsed().as_nanos() as u64);
+        let fault = match routed {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(refusal)) => return Err(self.refused(event, refusal)),
+            Err(fault) => self.failed(event, &fault.to_string()),
+        };
+        match on_trap {
+            OnTrap::Fail => Err(fault),
+            OnTrap::Subscribers => as_it_is(event).ok_or(fault),
+            OnTrap::Previous => match self.guests.route_by_previous(config, event) {
+                None => Err(fault),
+                Some(Ok(Ok(outcome))) => Ok(outcome),
+                Some(Ok(Err(refusal))) => Err(self.refused(event, refusal)),
+                Some(Err(fault)) => Err(self.failed(event, &format!("the version before, too: {fault}"))),
+            },
+        }
+    }
+
+    /// Resolves everything before anything becomes visible, so that an event fails as a whole.
+    fn deliver(&mut self, event: &Event, mut outcome: Outcome) -> Answer {
+        let remove = std::mem::take(&mut outcome.remove);
+        let prepared = if remove.len() as u64 > self.shared.limits.recipients_max {
+            Err("the rule removed more PIDs than recipients_max".into())
+        } else {
+            self.prepare(event, outcome)
+        };
+        let prepared = prepared.map_err(|words| {
+            if let Some((_, config)) = self.guests.generation().row(&event.topic) {
+                self.guests.drop_one(config);
+            }
+            self.failed(event, &words)
+        })?;
+        let mut recipients = 0;
+        for (pids, message) in &prepared {
+            recipients += self.volley.deliver(&self.shared.sessions, pids, message);
+        }
+        for pid in remove.into_iter().filter_map(Pid::from_bits) {
+            self.unsubscribe(&event.topic, pid);
+        }
+        self.metrics.recipients.inc_by(recipients);
+        Ok(Routed { event: event.id, recipients })
+    }
+
+    fn prepare(&self, event: &Event, outcome: Outcome) -> Result<Vec<Prepared>, String> {
+        let limits = &self.shared.limits;
+        if outcome.deliveries.len() as u64 > limits.deliveries_max {
+            return Err("the rule returned more than deliveries_max deliveries".into());
+        }
+        let (subscriptions, groups) = (&self.shared.subscriptions, &self.shared.groups);
+        let mut resolver = Resolver::new(&self.plugin, &event.topic, subscriptions, groups, limits);
+        let mut bytes_left = limits.outcome_bytes_max;
+        let mut forwarded = None;
+        let mut prepared = Vec::with_capacity(outcome.deliveries.len());
+        for delivery in outcome.deliveries {
+            let list = resolver.resolve(delivery.to)?;
+            let message = match delivery.message {
+                None => forwarded.get_or_insert_with(|| self.render(event, own_data(event))).clone(),
+                Some(data) => {
+                    bytes_left = bytes_left
+                        .checked_sub(data.len() as u64)
+                        .ok_or("the rule returned payloads of more than outcome_bytes_max bytes")?;
+                    self.render(event, &checked(data)?)
+                }
+            };
+            prepared.push((list, message));
+        }
+        Ok(prepared)
+    }
+
+    fn render(&self, event: &Event, data: &Payload) -> Arc<Message> {
+        Message::new(message::render(event, data), &self.shared.sessions.message_bytes)
+    }
+
+    /// Whether the session is still there. One that ends from here on routes its exit through this lane, after this event.
+    fn subscribe(&self, topic: &Topic, pid: Pid) -> bool {
+        let is_live = self.shared.sessions.subscribe(pid, topic);
+        if is_live {
+            self.shared.subscriptions.add(topic, pid);
+        }
+        is_live
+    }
+
+    fn unsubscribe(&self, topic: &Topic, pid: Pid) -> bool {
+        self.shared.sessions.unsubscribe(pid, topic);
+        self.shared.subscriptions.remove(topic, pid)
+    }
+
+    /// The rule let a session in that could not stay: it gets to know that it is out again.
+    fn route_departure(&self, join: &Event, what: Happening) {
+        self.queue.offer_reserved(Event {
+            id: self.shared.event_ids.next(),
+            topic: join.topic.clone(),
+            sender: join.sender,
+            user: join.user.clone(),
+            time_ms: join.time_ms,
+            what,
+            reply: Reply::nobody(),
+        });
+    }
+
+    fn refused(&self, event: &Event, refusal: Refusal) -> Unrouted {
+        self.metrics.refusals.inc();
+        if !matches!(event.what, Happening::Publish(_) | Happening::Join { .. }) {
+            tracing::warn!(plugin = %self.plugin, topic = %event.topic, event = event.id, ?refusal,
+                "a rule refused what cannot be refused");
+        }
+        let cut = |mut words: String| {
+            words.truncate(words.floor_char_boundary(self.shared.limits.log_bytes_max as usize));
+            words
+        };
+        match refusal {
+            Refusal::Refused(words) => Unrouted::Refused(cut(words)),
+            Refusal::Invalid(words) => Unrouted::Invalid(cut(words)),
+        }
+    }
+
+    fn failed(&self, event: &Event, words: &str) -> Unrouted {
+        self.metrics.faults.inc();
+        let generation = self.guests.generation();
+        if generation.trapped(&self.shared.limits) {
+            // Nobody listens only when the server goes down.
+            let _ = self.alarms.send((self.plugin.clone(), generation.number));
+        }
+        if let Some(unsaid) = self.log.borrow_mut().admit(self.shared.limits.log_lines_per_s_max) {
+            let (plugin, line) = (&*self.plugin, one_line(words));
+            tracing::error!(plugin, topic = %event.topic, event = event.id, unsaid, "the plugin failed: {line}");
+        }
+        Unrouted::Failed(words.into())
+    }
+}
+
+/// A rule's payload is held to what a client's is.
+fn checked(data: Payload) -> Result<Payload, String> {
+    match data {
+        Payload::Json(json) => payload::json(json).map_err(|words| format!("in a delivery of the rule {words}")),
+        Payload::Text(_) | Payload::Binary(_) => Ok(data),
+    }
+}
+
+/// A plain broadcast. Only a publish is made for it: a join that nobody agreed to must not let anybody in, and a timer's
+/// data is the rule's own.
+fn as_it_is(event: &Event) -> Option<Outcome> {
+    let forward = Delivery { to: Recipients::Subscribers, message: None };
+    matches!(event.what, Happening::Publish(_)).then(|| Outcome { deliveries: vec![forward], remove: Vec::new() })
+}
+
+/// What `forward` forwards.
+fn own_data(event: &Event) -> &Payload {
+    static NULL: Payload = Payload::Json(bytes::Bytes::from_static(b"null"));
+    match &event.what {
+        Happening::Publish(data) | Happening::Timer(data) => data,
+        Happening::Join { .. } | Happening::Leave | Happening::Exit(_) => &NULL,
+    }
+}

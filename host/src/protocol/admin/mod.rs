@@ -1,0 +1,144 @@
+//! The calls of operators: what the server is doing, and what it is to do.
+
+mod door;
+mod metrics;
+mod plugins;
+mod routes;
+mod sessions;
+mod tables;
+
+pub use door::Door;
+
+use crate::deploy::Deployer;
+use crate::node::Node;
+use crate::protocol::http::{self, Answered, Reply};
+use crate::protocol::problem::Problem;
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Rows of a page when the call does not say.
+const PAGE: u64 = 100;
+
+/// What the listener of operators works on.
+pub struct Operators {
+    /// What serves clients.
+    pub node: Arc<Node>,
+    /// What changes plugins and routes.
+    pub deployer: Arc<Deployer>,
+    /// Who may call.
+    pub door: Door,
+}
+
+/// Serves a request.
+pub async fn handle<B>(operators: &Operators, request: Request<B>) -> Reply
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let checked = operators.door.check(request.method(), request.headers(), request.uri().path());
+    let answered = match checked {
+        Ok(()) => call(operators, request).await,
+        Err(problem) => Err(problem),
+    };
+    let mut reply = answered.unwrap_or_else(|problem| problem.response());
+    if reply.status() == StatusCode::UNAUTHORIZED {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    reply
+}
+
+async fn call<B>(operators: &Operators, request: Request<B>) -> Answered
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Operators { node, deployer, .. } = operators;
+    let (head, body) = request.into_parts();
+    let query = head.uri.query();
+    let segments: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    let (under, rest) = match segments[..] {
+        ["admin", "v1", ref rest @ ..] => (true, rest),
+        ref rest => (false, rest),
+    };
+    let look = if head.method == Method::HEAD { "GET" } else { head.method.as_str() };
+    match (under, look, rest) {
+        (false, "GET", ["healthz"]) => Ok(ok(&json!({"status": "ok"}))),
+        (false, "GET", ["readyz"]) if node.is_draining() => Err(crate::event::Unrouted::Draining.into()),
+        (false, "GET", ["readyz"]) => Ok(ok(&json!({"status": "ready"}))),
+        (false, "GET", ["metrics"]) => Ok(metrics::metrics(node)),
+        (true, "GET", ["plugins"]) => Ok(ok(&plugins::plugins(deployer))),
+        (true, "GET", ["plugins", name]) => plugins::plugin(deployer, name),
+        (true, "POST", ["plugins", name, "versions"]) => {
+            let bytes_max = node.shared.limits.component_bytes_max;
+            let component = http::read_body(&node.shared, body, bytes_max, "component_bytes_max").await?;
+            plugins::push(deployer, name, &head.headers, component, query).await
+        }
+        (true, "DELETE", ["plugins", name, "versions", version]) => plugins::forget(deployer, name, version).await,
+        (true, "POST", ["plugins", name, "activate"]) => {
+            plugins::activate(deployer, name, read_json(node, body).await?).await
+        }
+        (true, "POST", ["plugins", name, "rollback"]) => {
+            plugins::rollback(deployer, name, read_json(node, body).await?).await
+        }
+        (true, "POST", ["plugins", name, "purge"]) => plugins::purge(deployer, name).await,
+        (true, "GET", ["routes"]) => Ok(routes::routes(deployer)),
+        (true, "PUT", ["routes"]) => routes::set_routes(deployer, &head.headers, read_json(node, body).await?).await,
+        (true, "GET", ["tables"]) => Ok(ok(&json!({"tables": tables::tables(node)}))),
+        (true, "GET", ["tables", name]) => tables::table(node, name, query),
+        (true, "GET", ["sessions"]) => sessions::sessions(node, query),
+        (true, "GET", ["sessions", pid]) => sessions::session(node, pid),
+        (true, "DELETE", ["sessions", pid]) => sessions::kick(node, pid),
+        _ => Err(other_method(under, rest)),
+    }
+}
+
+/// The path takes other methods, if it is one.
+fn other_method(under: bool, rest: &[&str]) -> Problem {
+    let takes = match (under, rest) {
+        (false, ["healthz" | "readyz" | "metrics"])
+        | (true, ["plugins" | "tables" | "sessions"] | ["plugins" | "tables", _]) => "GET",
+        (true, ["plugins", _, "versions" | "activate" | "rollback" | "purge"]) => "POST",
+        (true, ["plugins", _, "versions", _]) => "DELETE",
+        (true, ["routes"]) => "GET, PUT",
+        (true, ["sessions", _]) => "GET, DELETE",
+        _ => return Problem::not_found(),
+    };
+    Problem::wrong_method(takes)
+}
+
+/// The JSON of a body; an empty one is `{}`.
+async fn read_json<B, T: DeserializeOwned>(node: &Node, body: B) -> Result<T, Problem>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let limits = &node.shared.limits;
+    let body = http::read_body(&node.shared, body, limits.admin_body_bytes_max, "admin_body_bytes_max").await?;
+    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    serde_json::from_slice(text)
+        .map_err(|error| Problem::bad_request(format!("the body is not what is asked: {error}")))
+}
+
+fn ok(body: &Value) -> Reply {
+    http::json(StatusCode::OK, body)
+}
+
+fn found(body: Option<Value>) -> Answered {
+    body.map(|body| ok(&body)).ok_or_else(Problem::not_found)
+}
+
+fn page_rows(node: &Node, query: Option<&str>) -> Result<u64, Problem> {
+    let rows_max = node.shared.limits.admin_page_max;
+    match http::parameter(query, "limit")? {
+        None => Ok(PAGE.min(rows_max)),
+        Some(text) => match text.parse::<u64>() {
+            Ok(rows) if rows > 0 => Ok(rows.min(rows_max)),
+            _ => Err(Problem::bad_request("limit is a number of rows from 1 on")),
+        },
+    }
+}
