@@ -28,9 +28,11 @@ const WORDS_BYTES_MAX: usize = 200;
 const PACKAGE: &str = "volley:router/";
 /// A component may be built for any patch of it.
 const VERSION: &str = "0.1";
-/// The world with all that a rule may export: `migration` and `reversal` are on top of what every rule has.
+/// The world that has everything; a rule leaves out what it can't do.
 const WORLD: &str = "reversible-plugin";
 const HANDLER: &str = "handler";
+const MIGRATION: &str = "migration";
+const REVERSAL: &str = "reversal";
 
 /// The contract, as it is written.
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
@@ -58,7 +60,7 @@ struct Contract {
 }
 
 /// None if the component can be mounted, as far as its shape says.
-pub(super) fn mismatches(component: &[u8]) -> Vec<String> {
+pub fn mismatches(component: &[u8]) -> Vec<String> {
     if component.len() > COMPONENT_BYTES_MAX {
         return vec![format!("the component has more than {} MiB", COMPONENT_BYTES_MAX >> 20)];
     }
@@ -200,12 +202,12 @@ impl<'a> Comparison<'a> {
     }
 
     fn exports(&mut self, exports: &[(&str, ComponentEntityType)]) {
-        let mut handles = false;
+        let mut exported = HashSet::new();
         for (name, item) in exports {
             let Some((interface, version)) = of_package(name) else { continue };
             // What else a rule exports is nobody's business.
             let Some(expected) = CONTRACT.exports.get(interface) else { continue };
-            handles |= interface == HANDLER;
+            exported.insert(interface);
             match item {
                 _ if !is_ours(version) => self.say(format!(
                     "exports the {interface} of volley:router {}; this host speaks {VERSION}",
@@ -215,8 +217,11 @@ impl<'a> Comparison<'a> {
                 _ => self.say(format!("exports {}, but not as an interface", cut(name))),
             }
         }
-        if !handles {
+        if !exported.contains(HANDLER) {
             self.say(format!("does not export {PACKAGE}{HANDLER}@{VERSION}.0"));
+        }
+        if exported.contains(REVERSAL) && !exported.contains(MIGRATION) {
+            self.say(format!("exports the {REVERSAL}, but not the {MIGRATION} that it would reverse"));
         }
     }
 

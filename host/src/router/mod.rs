@@ -14,3 +14,4 @@ mod mismatches;
 pub use engine::{Engine, Rule, version};
 pub use fault::Fault;
 pub use guest::{Guest, Info, Mounted};
+pub use mismatches::mismatches;

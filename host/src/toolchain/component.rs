@@ -1,9 +1,10 @@
-//! The finished file: is it a component, how big is it, which bytes, and where does it go.
+//! The finished file: is it a component that a server mounts, how big is it, which bytes, and where does it go.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::router::mismatches;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
@@ -13,7 +14,8 @@ const CORE_MODULE: [u8; 8] = [0, b'a', b's', b'm', 1, 0, 0, 0];
 
 pub(super) struct Component(Vec<u8>);
 
-/// Reads a file that must be a component.
+/// Reads a file that must be a component, and one that fits the contract: its author is told at once what a server would
+/// say, and all of it.
 pub(super) fn read(path: &Path) -> Result<Component> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     check(&bytes).with_context(|| path.display().to_string())?;
@@ -22,7 +24,12 @@ pub(super) fn read(path: &Path) -> Result<Component> {
 
 fn check(bytes: &[u8]) -> Result<()> {
     if bytes.starts_with(&COMPONENT) {
-        Ok(())
+        let mismatches = mismatches(bytes);
+        if mismatches.is_empty() {
+            return Ok(());
+        }
+        let list: String = mismatches.iter().map(|words| format!("\n  - {words}")).collect();
+        bail!("does not fit the contract with the server:{list}")
     } else if bytes.starts_with(&CORE_MODULE) {
         bail!("is a core module, not a component: does the crate set a linker of its own in .cargo/config.toml?")
     } else {
@@ -72,9 +79,31 @@ mod tests {
 
     #[test]
     fn only_a_component_passes() {
-        assert!(check(b"\0asm\x0d\0\x01\0rest").is_ok());
+        assert!(check(crate::bundled::component("topic").unwrap()).is_ok());
         assert!(check(b"\0asm\x01\0\0\0rest").unwrap_err().to_string().contains("core module"));
         assert!(check(b"").unwrap_err().to_string().contains("not WebAssembly"));
+    }
+
+    #[test]
+    fn all_that_does_not_fit_is_listed() {
+        let mut component = crate::bundled::component("topic").unwrap().to_vec();
+        let edits: [(&[u8], &[u8]); 2] =
+            [(b"\x05route", b"\x05ruote"), (b"volley:router/logger@", b"volley:router/lodger@")];
+        for (from, to) in edits {
+            while let Some(at) = component.windows(from.len()).position(|bytes| bytes == from) {
+                component[at..at + to.len()].copy_from_slice(to);
+            }
+        }
+        let said = check(&component).unwrap_err().to_string();
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "does not fit the contract with the server:",
+                "  - imports volley:router/lodger@0.1.0, which this host does not have",
+                "  - handler: does not export the function route",
+            ]
+        );
     }
 
     #[test]

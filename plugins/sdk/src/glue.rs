@@ -4,9 +4,11 @@ pub use std::cell::OnceCell;
 use std::panic::PanicHookInfo;
 
 pub use crate::bindings::exports::volley::router::handler::{Guest, PluginInfo};
+pub use crate::bindings::migration::exports::volley::router::migration::Guest as GuestMigration;
+pub use crate::bindings::reversal::exports::volley::router::reversal::Guest as GuestReversal;
 pub use crate::bindings::volley::router::types::{Event, Outcome, Refusal};
 
-use crate::{Rule, log};
+use crate::{Migration, Reversal, Rule, log};
 
 /// The contract's `info`.
 pub fn info<R: Rule>() -> PluginInfo {
@@ -36,10 +38,23 @@ fn report(panic: &PanicHookInfo<'_>) {
 
 /// The contract's `route`.
 pub fn route<R: Rule>(instance: &OnceCell<R>, event: Event) -> Result<Outcome, Refusal> {
-    let rule = instance.get().expect("the host calls init before route");
     let event = event.into();
-    match rule.route(&event) {
+    match ready(instance).route(&event) {
         Ok(outcome) => Ok(outcome.into_wit(&event.topic)),
         Err(refusal) => Err(refusal.into_wit()),
     }
+}
+
+/// The contract's `upgrade`.
+pub fn upgrade<R: Migration>(instance: &OnceCell<R>, old_version: &str, config: &str) -> Result<(), String> {
+    ready(instance).upgrade(old_version, config)
+}
+
+/// The contract's `downgrade`.
+pub fn downgrade<R: Reversal>(instance: &OnceCell<R>, to_version: &str) -> Result<(), String> {
+    ready(instance).downgrade(to_version)
+}
+
+fn ready<R>(instance: &OnceCell<R>) -> &R {
+    instance.get().expect("the host calls init first")
 }

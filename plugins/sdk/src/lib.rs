@@ -112,10 +112,94 @@
 //! [`send_after`] routes an event of kind [`Kind::Timer`] when its time has come. Time and chance come from the server
 //! as well: in there, `Instant::now` panics and `HashMap`s are seeded alike.
 //!
+//! # A new version
+//!
+//! A new version takes the place of the old one while all clients stay connected; what is in tables, groups and timers
+//! stays, too. If the new version reads that as it is, there is nothing to do. If not, it is a [`Migration`]: the
+//! server then stops routing this plugin for a moment, `upgrade` changes what the old version left, and everything
+//! that it wrote is undone if it fails. With a [`Reversal`] besides, an operator can roll back; without it, a version
+//! that migrates stays.
+//!
+//! ```
+//! # use volley_plugin::{Event, Info, Migration, Options, Outcome, Refusal, Reversal, Rule, Table, export_rule};
+//! /// Up to 0.1 a best bid was only a number.
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Bid { bid: i64, by: Option<String> }
+//!
+//! struct Auction { best: Table<[u8], Bid> }
+//! # impl Rule for Auction {
+//! #   fn info() -> Info { Info { name: "auction", version: "0.2.0", description: "" } }
+//! #   fn init(_: &str) -> Result<Self, String> { Ok(Self { best: Table::open("best", Options::set())? }) }
+//! #   fn route(&self, event: &Event) -> Result<Outcome, Refusal> { Ok(Outcome::new()) }
+//! # }
+//!
+//! impl Migration for Auction {
+//!     fn upgrade(&self, old_version: &str, _config: &str) -> Result<(), String> {
+//!         if old_version != "0.1.0" {
+//!             return Err(format!("there is no way from {old_version}"));
+//!         }
+//!         let old = Table::<[u8], i64>::open("best", Options::set())?; // the same table with its values as they were
+//!         let mut page = Some(old.select("", 1_000)?);
+//!         while let Some(some) = page {
+//!             for (key, bid) in &some.objects {
+//!                 self.best.insert(key, &Bid { bid: *bid, by: None })?;
+//!             }
+//!             page = old.select_next("", &some, 1_000)?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Reversal for Auction {
+//!     fn downgrade(&self, to_version: &str) -> Result<(), String> {
+//! #       if to_version != "0.1.0" {
+//! #           return Err(format!("there is no way to {to_version}"));
+//! #       }
+//! #       let old = Table::<[u8], i64>::open("best", Options::set())?;
+//! #       let mut page = Some(self.best.select("", 1_000)?);
+//! #       while let Some(some) = page {
+//! #           for (key, bid) in &some.objects {
+//! #               old.insert(key, &bid.bid)?;
+//! #           }
+//! #           page = self.best.select_next("", &some, 1_000)?;
+//! #       }
+//! #       Ok(())
+//!         // … the same in the other direction
+//!     }
+//! }
+//!
+//! export_rule!(Auction, upgrade, downgrade);
+//! # use volley_plugin::testing::Server;
+//! # struct Old(Table<str, i64>);
+//! # impl Rule for Old {
+//! #   fn info() -> Info { Info { name: "auction", version: "0.1.0", description: "" } }
+//! #   fn init(_: &str) -> Result<Self, String> { Ok(Self(Table::open("best", Options::set())?)) }
+//! #   fn route(&self, event: &Event) -> Result<Outcome, Refusal> {
+//! #     self.0.insert("vase", &7)?;
+//! #     Ok(Outcome::new())
+//! #   }
+//! # }
+//! # let mut server = Server::<Old>::start("");
+//! # server.publish("vase", None, "7").unwrap();
+//! # let server = server.upgrade::<Auction>("").unwrap();
+//! # assert_eq!(server.rule().best.get(b"vase").unwrap().unwrap().bid, 7);
+//! # let server = server.downgrade::<Old>("").unwrap();
+//! # assert_eq!(server.rule().0.get("vase").unwrap(), Some(7));
+//! ```
+//!
+//! - Versions are told apart by [`Info::version`], so raise it whenever the layout changes.
+//! - `upgrade` has to be done within a bound, as every call has; what can be changed a little at a time, when its key is
+//!   met, should be. A long one delays this plugin's events, nobody else's, and no connection.
+//! - `init` runs before `upgrade`, while the old version is still routing. It opens tables and looks at nothing.
+//! - Timers that the old version set reach the new one. What their data means must stay, or be understood both ways.
+//! - Test it: [`testing::Server::upgrade`] and [`testing::Server::downgrade`] run it in memory.
+//!
 //! # When something goes wrong
 //!
 //! - The client is wrong: return a [`Refusal`], its words reach the client (a 403 or a 400).
 //! - The host could not do it: `?` turns an [`Error`] into a refusal and a line of the log.
+//! - A new version is wrong: an `Err` from `init` or `upgrade` keeps the old one routing, and its words are the
+//!   operator's.
 //! - The rule is wrong: a panic fails this one event (a 502 to its publisher), the instance is thrown away and the next
 //!   event gets a fresh one. Message and place stand in the server's log.
 
@@ -162,12 +246,32 @@ pub trait Rule: Sized + 'static {
     fn route(&self, event: &Event) -> Result<Outcome, Refusal>;
 }
 
+/// A rule that changes what its earlier versions left in tables, groups and timers.
+///
+/// It runs once, while nothing of the plugin is routed, on an instance of its own that `init` has made. All that it
+/// writes counts together or not at all. Export it with `export_rule!(Chat, upgrade)`.
+pub trait Migration: Rule {
+    /// Changes what `old_version` left, as its [`Info::version`] was, to what this version expects. `config` is what
+    /// `init` got. An `Err` undoes all that was written, keeps the old version routing and tells the operator why: so
+    /// refuse an old version that is not known.
+    fn upgrade(&self, old_version: &str, config: &str) -> Result<(), String>;
+}
+
+/// A rule that can change its tables back, so that it can be rolled back after it has migrated them.
+///
+/// Export it with `export_rule!(Chat, upgrade, downgrade)`.
+pub trait Reversal: Migration {
+    /// Changes what this version left to what `to_version` expects, under the same terms as
+    /// [`upgrade`](Migration::upgrade). An `Err` keeps this version routing.
+    fn downgrade(&self, to_version: &str) -> Result<(), String>;
+}
+
 /// What a rule is called, for operators.
 #[derive(Clone, Copy, Debug)]
 pub struct Info {
     /// A short word, such as `chat`.
     pub name: &'static str,
-    /// Usually `env!("CARGO_PKG_VERSION")`.
+    /// The release, usually `env!("CARGO_PKG_VERSION")`. It names the layout of the tables to other versions.
     pub version: &'static str,
     /// One line.
     pub description: &'static str,
@@ -192,34 +296,75 @@ pub fn config<T: serde::de::DeserializeOwned + Default>(config: &str) -> Result<
 }
 
 /// Makes a [`Rule`] the one that this component exports. Once in a crate.
+///
+/// `export_rule!(Chat)` for a rule, `export_rule!(Chat, upgrade)` if it is a [`Migration`] as well, and
+/// `export_rule!(Chat, upgrade, downgrade)` if it is a [`Reversal`], too. Only what is named here is exported, and what
+/// a component exports is how the server knows what it can do.
 #[macro_export]
 macro_rules! export_rule {
-    ($rule:ty) => {
+    ($rule:ty $(,)?) => {
         const _: () = {
-            // Wasm has one thread. Natively nothing is exported, only checked: a linker trips over such names.
-            ::std::thread_local! {
-                static RULE: $crate::glue::OnceCell<$rule> = const { $crate::glue::OnceCell::new() };
-            }
-            #[allow(dead_code)]
-            struct Exported;
-
-            impl $crate::glue::Guest for Exported {
-                fn info() -> $crate::glue::PluginInfo {
-                    $crate::glue::info::<$rule>()
-                }
-                fn init(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
-                    RULE.with(|rule| $crate::glue::init(rule, &config))
-                }
-                fn route(
-                    event: $crate::glue::Event,
-                ) -> ::std::result::Result<$crate::glue::Outcome, $crate::glue::Refusal> {
-                    RULE.with(|rule| $crate::glue::route(rule, event))
-                }
-            }
-            #[cfg(target_family = "wasm")]
-            $crate::bindings::export! { Exported with_types_in $crate::bindings }
-            #[cfg(not(target_family = "wasm"))]
-            const _: fn(&str) -> ::std::result::Result<$rule, ::std::string::String> = <$rule as $crate::Rule>::init;
+            $crate::export_rule! { @handler $rule }
         };
+    };
+    ($rule:ty, upgrade $(,)?) => {
+        const _: () = {
+            $crate::export_rule! { @handler $rule }
+            $crate::export_rule! { @migration $rule }
+        };
+    };
+    ($rule:ty, upgrade, downgrade $(,)?) => {
+        const _: () = {
+            $crate::export_rule! { @handler $rule }
+            $crate::export_rule! { @migration $rule }
+            $crate::export_rule! { @reversal $rule }
+        };
+    };
+    (@handler $rule:ty) => {
+        // Wasm has one thread. Natively nothing is exported, only checked: a linker trips over such names.
+        ::std::thread_local! {
+            static RULE: $crate::glue::OnceCell<$rule> = const { $crate::glue::OnceCell::new() };
+        }
+        #[allow(dead_code)]
+        struct Exported;
+
+        impl $crate::glue::Guest for Exported {
+            fn info() -> $crate::glue::PluginInfo {
+                $crate::glue::info::<$rule>()
+            }
+            fn init(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
+                RULE.with(|rule| $crate::glue::init(rule, &config))
+            }
+            fn route(
+                event: $crate::glue::Event,
+            ) -> ::std::result::Result<$crate::glue::Outcome, $crate::glue::Refusal> {
+                RULE.with(|rule| $crate::glue::route(rule, event))
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::export! { Exported with_types_in $crate::bindings }
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn(&str) -> ::std::result::Result<$rule, ::std::string::String> = <$rule as $crate::Rule>::init;
+    };
+    (@migration $rule:ty) => {
+        impl $crate::glue::GuestMigration for Exported {
+            fn upgrade(
+                old_version: ::std::string::String,
+                config: ::std::string::String,
+            ) -> ::std::result::Result<(), ::std::string::String> {
+                RULE.with(|rule| $crate::glue::upgrade(rule, &old_version, &config))
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::migration::export_migration! { Exported with_types_in $crate::bindings::migration }
+    };
+    (@reversal $rule:ty) => {
+        impl $crate::glue::GuestReversal for Exported {
+            fn downgrade(to_version: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
+                RULE.with(|rule| $crate::glue::downgrade(rule, &to_version))
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::reversal::export_reversal! { Exported with_types_in $crate::bindings::reversal }
     };
 }

@@ -9,7 +9,7 @@ use crate::bindings::volley::router::ets::{CounterOp, Kind, Object, Options, Pag
 use crate::bindings::volley::router::types::{Error, Payload, Reach, Term};
 use crate::log::Level;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Memory {
     tables: BTreeMap<String, Objects>,
     pub(super) groups: BTreeMap<(String, Term), BTreeSet<u64>>,
@@ -19,6 +19,7 @@ pub(super) struct Memory {
     numbers_given: u64,
 }
 
+#[derive(Clone)]
 struct Objects {
     kind: Kind,
     room: u64,

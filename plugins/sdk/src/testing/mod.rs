@@ -1,7 +1,7 @@
 //! A rule's tests, run natively by plain `cargo test`: a small server in memory around one rule.
 //!
 //! Subscriptions, recipients, tables, groups and timers behave as on the real server, one event at a time; there are no
-//! bounds, no clock and no other plugins. Not there when the rule is built for Wasm.
+//! bounds, no clock and no other plugins. Another version of the rule can take over. Not there when the rule is built for Wasm.
 //!
 //! ```
 //! use volley_plugin::testing::Server;
@@ -33,9 +33,13 @@
 //! assert!(server.inbox(ann).is_empty());
 //! ```
 
+mod code_change;
 pub(crate) mod memory;
 
+pub use code_change::Failed;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::Value;
 
@@ -43,7 +47,6 @@ use crate::bindings::volley::router::types::{Recipients, SetOp};
 use crate::{Event, ExitReason, Kind, Message, Outcome, Payload, Pid, Refusal, Rule};
 
 /// A server in memory around one rule.
-#[derive(Debug)]
 pub struct Server<R> {
     rule: R,
     sessions: BTreeMap<Pid, Session>,
@@ -56,6 +59,18 @@ pub struct Server<R> {
 struct Session {
     user: Option<String>,
     inbox: Vec<Value>,
+}
+
+/// What a rule keeps is handles, so it need not be shown.
+impl<R> fmt::Debug for Server<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule: _, sessions, subscribers, events, sessions_opened: _ } = self;
+        f.debug_struct("Server")
+            .field("sessions", sessions)
+            .field("subscribers", subscribers)
+            .field("events", events)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<R: Rule> Server<R> {

@@ -48,12 +48,13 @@ fn world_fits(resolve: &Resolve, world: WorldId) -> bool {
         })
     });
     let exports: Vec<_> = world.exports.values().filter_map(interface).collect();
-    let exported = |id: &InterfaceId| of_package(resolve, *id).is_some_and(|(name, _)| name == "handler");
+    let exports_the = |wanted| exports.iter().any(|id| of_package(resolve, *id).is_some_and(|(name, _)| name == wanted));
     let exports_fit = exports.iter().all(|id| match of_package(resolve, *id) {
         Some((name @ ("handler" | "migration" | "reversal"), ours)) => ours && interface_fits(resolve, *id, name, true),
         _ => true,
     });
-    imports_fit && exports_fit && exports.iter().any(exported)
+    let whole = exports_the("handler") && (exports_the("migration") || !exports_the("reversal"));
+    imports_fit && exports_fit && whole
 }
 
 /// An interface of the contract's package, and whether that is of the contract's version.
