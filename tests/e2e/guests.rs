@@ -1,6 +1,7 @@
 //! The rules under test, built from source once in each test run.
 
 use crate::harness::{say, volley, volley_path, workspace};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -9,6 +10,46 @@ use std::time::Instant;
 pub(crate) fn probe() -> &'static Path {
     static PROBE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     PROBE.get_or_init(|| build("probe")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// A version of the guest `versions` with these settings, of which `name` and `release` are needed; the head of its
+/// source and its `settings.rs` say what there is. It migrates nothing.
+pub(crate) fn version(settings: &Value) -> Vec<u8> {
+    edited(&migrating(settings), b"volley:router/migration@", b"volley:router/migratiom@")
+}
+
+/// The same with `upgrade`, without `downgrade`.
+pub(crate) fn migrating(settings: &Value) -> Vec<u8> {
+    edited(&reversible(settings), b"volley:router/reversal@", b"volley:router/reversam@")
+}
+
+/// The same with both.
+pub(crate) fn reversible(settings: &Value) -> Vec<u8> {
+    static VERSIONS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = VERSIONS.get_or_init(|| build("versions")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
+    let mut component = std::fs::read(built).expect("the component");
+    let unwritten = br#"{"name":"unwritten","release":"0.0.0"}"#;
+    let mut places = (0..component.len()).filter(|at| component[*at..].starts_with(unwritten));
+    let place = places.next().expect("a place for settings");
+    assert!(places.next().is_none(), "one place");
+    let settings = settings.to_string().into_bytes();
+    let room = component[place + unwritten.len()..].iter().take_while(|byte| **byte == b' ').count();
+    assert!(settings.len() <= unwritten.len() + room, "more than {} bytes of settings", unwritten.len() + room);
+    component[place..place + unwritten.len()].fill(b' ');
+    component[place..place + settings.len()].copy_from_slice(&settings);
+    component
+}
+
+/// A component with other bytes, of the same length, in every place.
+pub(crate) fn edited(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "sizes stand before what they count");
+    let mut component = component.to_vec();
+    let places: Vec<_> = (0..component.len()).filter(|at| component[*at..].starts_with(from)).collect();
+    assert!(!places.is_empty(), "{} is not there", from.escape_ascii());
+    for at in places {
+        component[at..at + to.len()].copy_from_slice(to);
+    }
+    component
 }
 
 /// The file of a built guest, beside the program under test: `target/guests/NAME.wasm`.

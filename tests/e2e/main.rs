@@ -3,13 +3,15 @@
 //!
 //! Environment: `VOLLEY_TEST_DIST=DIR` tests the bundled plugins of that folder instead of those in the binary,
 //! `VOLLEY_TEST_IRC=DIR` names the folder of the IRC logs, `VOLLEY_TEST_IRC_LINES=N` how many lines of each are replayed
-//! (0: all).
+//! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS` and `VOLLEY_TEST_KILLS` say how often rules are swapped under
+//! load, swapped while memory is looked at, and the server killed amid deploys.
 
 // What the tests stand on.
 mod client; // sessions, publishing and polling, in the words of the protocol
 mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
 mod http; // an HTTP/1.1 client that shows what really came
+mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
@@ -43,6 +45,16 @@ mod moderation; // `chat`: what ops may do
 mod neighbours; // what a rule that misbehaves costs the others
 mod rooms; // `chat`: coming, going, and what is said
 mod tables; // a table that several lanes work on at a time
+
+// Versions of rules.
+mod candidates; // what is no good is refused
+mod code_change; // tables, groups and timers change with the version, or nothing does
+mod deploys; // operators who do not know of each other, configs, cleaning up
+mod restart; // what was served is served again
+mod route_table; // changing all routes at once
+mod shadow; // a candidate that only looks on
+mod swap; // again and again, under load
+mod trap_policy; // who routes what a rule failed on
 
 // The program.
 mod admin; // what operators can look at

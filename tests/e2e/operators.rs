@@ -1,7 +1,10 @@
 //! The admin token: who needs it, and where it is found.
 
-use crate::harness::{Scratch, Server, volley};
-use crate::http::{call, get};
+use crate::client::Session;
+use crate::harness::{Scratch, Server, in_path, volley};
+use crate::http::{call, delete, get, post, put};
+use crate::operator::Operator;
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +38,65 @@ fn beyond_loopback_the_token_is_needed() {
         assert_eq!(response.status, 200, "{target}: {response}");
     }
     assert!(!server.stderr().contains(SECRET) && !server.stdout().contains(SECRET));
+}
+
+/// What changes something needs it on loopback, too: any page in a browser can reach that.
+#[test]
+fn who_changes_something_shows_the_token() {
+    let folder = Scratch::new();
+    let file = folder.file("token", &format!("{SECRET}\n"));
+    let server = Server::start_as(
+        volley()
+            .args(["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--admin-token-file", &file]),
+    );
+    let nobody = Operator::of(&server, "topic");
+    let operator = nobody.clone().with_token(SECRET);
+    let before = (operator.about(), operator.routes());
+    let ann = Session::open(&server);
+    let (active, session) = (operator.active(), format!("/admin/v1/sessions/{}", in_path(&ann.pid)));
+    let component = std::fs::read(crate::harness::workspace().join("plugins/dist/chat.wasm")).expect("chat");
+    for request in [
+        post(operator.path("/versions")).body(component.clone()),
+        post(operator.path("/versions?dry_run")).body(component),
+        post(operator.path("/activate")).json(&json!({ "version": active })),
+        post(operator.path("/rollback")),
+        post(operator.path("/purge")),
+        post(operator.path("/shadow")).json(&json!({"version": active, "sample": 1.0})),
+        delete(operator.path("/shadow")),
+        delete(operator.path(&format!("/versions/{active}"))),
+        put("/admin/v1/routes").json(&json!([])),
+        delete(session),
+    ] {
+        for operator in
+            [&nobody, &nobody.clone().with_token("wrong"), &nobody.clone().with_token(&format!("{SECRET}x"))]
+        {
+            let response = operator.call(request.clone());
+            assert_eq!(response.status, 401, "{} {response}", request.method);
+            assert!(response.header("www-authenticate").is_some(), "{response}");
+        }
+    }
+    assert_eq!((operator.about(), operator.routes()), before);
+    let routes = operator.routes().0;
+    operator.set_routes(&routes);
+    for target in ["/admin/v1/plugins", "/admin/v1/routes", "/admin/v1/sessions", "/metrics"] {
+        assert_eq!(call(&server.admin, &get(target)).status, 200, "looking needs none: {target}");
+    }
+}
+
+#[test]
+fn beyond_loopback_it_does_not_start_without_a_token() {
+    let output = crate::harness::run(&[
+        "serve",
+        "--ephemeral",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "0.0.0.0:0",
+        "--admin-no-token",
+    ]);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--admin-no-token"), "{output:?}");
 }
 
 /// The only file in there, and in the folders in it.

@@ -1,0 +1,161 @@
+//! A new version changes what the old one left in tables, groups and timers; all of it, or nothing.
+
+use crate::client::{Session, publish};
+use crate::guests::{self, migrating, reversible};
+use crate::harness::Server;
+use crate::operator::{Operator, named, refused};
+use serde_json::{Value, json};
+
+const QUICK: [&str; 2] = ["--limit", "upgrade_ms_max=500"];
+const TOPICS: [&str; 8] = ["v.a", "v.b", "v.c", "v.d", "v.e", "v.f", "v.g", "v.h"];
+
+fn second(faults: &Value) -> Value {
+    let mut settings = json!({"name": "b", "release": "0.2.0", "layout": 2});
+    settings.as_object_mut().expect("an object").extend(faults.as_object().expect("an object").clone());
+    settings
+}
+
+/// A server whose version `a` has left something of everything, and a session that is on `v.a` and enlisted.
+fn with_something_left(reminder_ms: u64) -> (Server, Operator, Session) {
+    let (server, operator) = Server::start_with_version(&named("a"), &QUICK);
+    let mut ann = Session::on(&server, TOPICS[0]);
+    for (n, topic) in TOPICS.iter().enumerate() {
+        for _ in 0..=n {
+            publish(&server, topic, &json!(n));
+        }
+    }
+    ann.publish(TOPICS[0], &json!({"do": "enlist"}));
+    ann.publish(TOPICS[0], &json!({"do": "remind", "ms": reminder_ms}));
+    ann.skip_all();
+    (server, operator, ann)
+}
+
+/// The counts as the first layout has them: 3 on the first topic, 2 on the second, 3 on the third, and so on.
+fn counts() -> Vec<i64> {
+    (0..TOPICS.len()).map(|n| if n == 0 { 3 } else { n as i64 + 1 }).collect()
+}
+
+#[track_caller]
+fn assert_counts(operator: &Operator, write: impl Fn(i64) -> String) {
+    let expected: Vec<Value> = counts().into_iter().map(|count| json!(write(count))).collect();
+    let table = operator.table("counts");
+    assert_eq!(TOPICS.map(|topic| table[topic].clone()).to_vec(), expected);
+}
+
+/// The enlisted are called, by this version.
+#[track_caller]
+fn assert_called(ann: &mut Session, by: &str, n: i64) {
+    assert_eq!(ann.publish(TOPICS[1], &json!({"do": "call"})).recipients, 1);
+    let message = ann.next();
+    assert_eq!((&message["by"], &message["n"]), (&json!(by), &json!(n)), "{message}");
+}
+
+#[test]
+fn up_and_down() {
+    let (server, operator, mut ann) = with_something_left(1500);
+    assert_counts(&operator, |count| count.to_string());
+    let version = operator.push(&reversible(&second(&json!({}))));
+    let known = operator.version(&version).expect("it was pushed");
+    assert_eq!((&known["migrates"], &known["downgrades"]), (&json!(true), &json!(true)), "{known}");
+    operator.activate(&version);
+    assert_counts(&operator, |count| format!("{{\"count\":{count}}}"));
+    assert_eq!(operator.table("notes")["upgrade"], r#"["0.1.0","null"]"#);
+    assert_called(&mut ann, "b", 2);
+    // It was set anew by the version that came, and fires once.
+    assert_eq!(ann.next(), json!({"by": "b", "timer": {"set_by": "b"}}));
+    ann.publish(TOPICS[0], &json!({"do": "remind", "ms": 1500}));
+    assert_eq!(ann.next()["n"], 3);
+    operator.rollback();
+    let table = operator.table("counts");
+    assert_eq!((&table["v.a"], &table["v.b"], &table["v.c"]), (&json!("4"), &json!("3"), &json!("3")));
+    assert_eq!(operator.table("notes")["downgrade"], r#"["0.1.0"]"#);
+    assert_called(&mut ann, "a", 3);
+    assert_eq!(ann.next(), json!({"by": "a", "timer": {"set_by": "b"}}));
+    ann.expect_no_more();
+    // And up again, by going back once more.
+    operator.rollback();
+    assert_eq!(operator.active(), version);
+    assert_called(&mut ann, "b", 4);
+    assert_eq!(publish(&server, TOPICS[2], &json!(0)).recipients, 0);
+    assert_eq!(operator.table("counts")["v.c"], r#"{"count":4}"#);
+}
+
+/// Everything is as it was, whatever `upgrade` did before it failed, and however it did.
+#[test]
+fn what_fails_is_undone_completely() {
+    let (_server, operator, mut ann) = with_something_left(4000);
+    let (first, before) = (operator.active(), operator.tables());
+    for (fault, words) in [("error", "told to fail"), ("panic", "told to panic"), ("loop", "upgrade_ms_max")] {
+        let version = operator.push(&reversible(&second(&json!({ "upgrade": fault }))));
+        let said = refused(&operator.try_activate(&json!({ "version": version })), 422);
+        assert!(said.contains(words), "{fault}: {said}");
+        assert_eq!(operator.active(), first);
+        assert_eq!(operator.tables(), before, "{fault}");
+        refused(&operator.try_rollback(), 409);
+    }
+    assert_called(&mut ann, "a", 2);
+    // The timer is the old one, and the only one.
+    assert_eq!(ann.next(), json!({"by": "a", "timer": {"set_by": "a"}}));
+    ann.publish(TOPICS[0], &json!("nothing came between"));
+    assert_eq!(ann.next()["data"], "nothing came between");
+}
+
+#[test]
+fn a_rollback_that_fails_is_undone_completely() {
+    for (fault, words) in [("error", "told to fail"), ("panic", "told to panic"), ("loop", "upgrade_ms_max")] {
+        let (_server, operator, mut ann) = with_something_left(600_000);
+        let version = operator.deploy(&reversible(&second(&json!({ "downgrade": fault }))));
+        let before = operator.tables();
+        let said = refused(&operator.try_rollback(), 422);
+        assert!(said.contains(words), "{fault}: {said}");
+        assert_eq!(operator.active(), version);
+        assert_eq!(operator.tables(), before, "{fault}");
+        assert_called(&mut ann, "b", 2);
+    }
+}
+
+#[test]
+fn without_downgrade_there_is_no_way_back_and_activating_says_so() {
+    let (server, operator, mut ann) = with_something_left(600_000);
+    let version = operator.push(&migrating(&second(&json!({"traps": true}))));
+    let known = operator.version(&version).expect("it was pushed");
+    assert_eq!((&known["migrates"], &known["downgrades"]), (&json!(true), &json!(false)), "{known}");
+    operator.set_routes(&json!([
+        {"topics": "v.>", "plugin": "versions", "config": null, "on_trap": "previous"},
+        {"topics": ">", "plugin": "topic", "config": null, "on_trap": "fail"},
+    ]));
+    let swapped = operator.activate(&version);
+    assert!(swapped.to_string().contains("rollback"), "it says that there is none: {swapped}");
+    assert!(refused(&operator.try_rollback(), 409).contains("downgrade"));
+    assert_eq!(operator.active(), version);
+    // What it fails on is not given to a version that no longer knows the tables.
+    crate::client::try_publish(&server, TOPICS[1], &json!({"do": "trap"})).problem(502);
+    assert_called(&mut ann, "b", 2);
+}
+
+/// What comes while the lanes stand still waits, and is routed by the version that came.
+#[test]
+fn what_comes_meanwhile_waits() {
+    let (server, operator, ann) = with_something_left(600_000);
+    let loops = operator.push(&reversible(&second(&json!({"upgrade": "loop"}))));
+    let parked = ann.park(&server);
+    std::thread::scope(|scope| {
+        let swap = scope.spawn(|| refused(&operator.try_activate(&json!({ "version": loops })), 422));
+        while !swap.is_finished() {
+            publish(&server, TOPICS[7], &json!("waits"));
+        }
+        assert!(swap.join().expect("the swap").contains("upgrade_ms_max"));
+    });
+    assert!(server.is_parked(&ann.pid), "who had nothing to do with it");
+    drop(parked);
+}
+
+#[test]
+fn a_version_that_does_not_know_the_old_one_says_so() {
+    let (server, operator) =
+        Server::start_with_version(&guests::version(&json!({"name": "a", "release": "1.7.0"})), &[]);
+    let version = operator.push(&reversible(&second(&json!({}))));
+    let said = refused(&operator.try_activate(&json!({ "version": version })), 422);
+    assert!(said.contains("there is no way from 1.7.0 to 0.2.0"), "{said}");
+    assert_eq!(publish(&server, "v.old", &json!(1)).recipients, 0);
+}

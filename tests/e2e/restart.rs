@@ -1,0 +1,160 @@
+//! A server that is started again serves what it served before, however it ended.
+//!
+//! `VOLLEY_TEST_KILLS=N` says how often it is killed amid deploys (8).
+
+use crate::client::{Session, publish};
+use crate::harness::{Scratch, Server, TOPIC_ONLY, volley};
+use crate::http::{Connection, post, put};
+use crate::operator::{Operator, named};
+use crate::swap::times;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The same command line each time, as an init system has it.
+#[track_caller]
+fn start(folder: &Scratch) -> (Server, Operator) {
+    let config = folder.file("volley.toml", TOPIC_ONLY);
+    let data = folder.path().join("data");
+    let server = Server::start_as(
+        volley()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-no-token", "--lanes", "2"])
+            .args(["--config", &config, "--data", data.to_str().expect("UTF-8")]),
+    );
+    let operator = Operator::of(&server, "versions");
+    (server, operator)
+}
+
+fn routed_to_versions(config: &Value) -> Value {
+    json!([
+        {"topics": "v.>", "plugin": "versions", "config": config, "on_trap": "previous"},
+        {"topics": ">", "plugin": "topic", "config": null, "on_trap": "fail"},
+    ])
+}
+
+/// What routes the topic: its name and its config.
+#[track_caller]
+fn stamps(server: &Server) -> (Value, Value) {
+    let mut ann = Session::on(server, "v.restart");
+    publish(server, "v.restart", &json!(null));
+    let mut message = ann.next();
+    (message["by"].take(), message["config"].take())
+}
+
+#[test]
+fn what_was_served_is_served() {
+    let folder = Scratch::new();
+    let (server, operator) = start(&folder);
+    let (a, b) = (operator.deploy(&named("a")), operator.push(&named("b")));
+    operator.set_routes(&routed_to_versions(&json!({"color": "red"})));
+    operator.activate(&b);
+    let c = operator.push(&named("c"));
+    let (routes, about) = (operator.routes(), operator.about());
+    server.terminate();
+    assert!(server.wait_for_exit().success());
+    let (server, operator) = start(&folder);
+    assert_eq!(operator.routes(), routes);
+    assert_eq!(operator.active(), b);
+    assert_eq!(stamps(&server), (json!("b"), json!({"color": "red"})));
+    assert_eq!(operator.about()["versions"], about["versions"], "what was pushed, and how it is used");
+    operator.rollback();
+    assert_eq!(operator.active(), a);
+    assert_eq!(stamps(&server).0, "a");
+    operator.activate(&c);
+    server.signal("KILL");
+    server.wait_for_exit();
+    let (server, operator) = start(&folder);
+    assert_eq!(operator.active(), c);
+    assert_eq!(stamps(&server).0, "c");
+    operator.forget(&b);
+    drop(server);
+    let (_server, operator) = start(&folder);
+    assert!(operator.version(&b).is_none(), "what was forgotten stays so");
+}
+
+#[test]
+fn without_a_folder_nothing_is_kept() {
+    let (server, operator) = Server::start_with_version(&named("a"), &[]);
+    operator.deploy(&named("b"));
+    drop(server);
+    let (server, _operator) = Server::start_with_version(&named("a"), &[]);
+    assert_eq!(stamps(&server).0, "a");
+}
+
+/// What was acknowledged holds; of what was not, all or nothing. Routes are one set: both rows' configs agree.
+#[test]
+fn killed_amid_deploys_it_serves_the_old_or_the_new() {
+    let folder = Scratch::new();
+    let (server, operator) = start(&folder);
+    let versions = [operator.deploy(&named("a")), operator.push(&named("b"))];
+    operator.set_routes(&routed_to_versions(&json!(0)));
+    drop(server);
+    let mut state = State { active: 0, config: 0 };
+    for round in 0..times("VOLLEY_TEST_KILLS", 8) {
+        let (server, operator) = start(&folder);
+        let (name, config) = stamps(&server);
+        let active = ["a", "b"].iter().position(|known| name == *known).expect("one of both");
+        assert_eq!(operator.active(), versions[active]);
+        let config = config.as_u64().expect("a number");
+        let (routes, _) = operator.routes();
+        assert_eq!(routes, routed_to_versions(&json!(config)), "one set or the other");
+        state.assert_came_to(active, config, round);
+        // Spread over what a deploy takes, and different each time.
+        let life = Duration::from_micros(3_000 + (round as u64 * 7_919) % 40_000);
+        state = deploy_until_killed(&server, &operator, &versions, active, config, life);
+    }
+}
+
+/// What was acknowledged last; one call more may have been under way.
+struct State {
+    active: usize,
+    config: u64,
+}
+
+impl State {
+    #[track_caller]
+    fn assert_came_to(&self, active: usize, config: u64, round: usize) {
+        let swapped = active != self.active;
+        let rerouted = config != self.config;
+        assert!(!rerouted || config == self.config + 1, "round {round}: {config} after {}", self.config);
+        assert!(!(swapped && rerouted), "round {round}: one call was under way, not two");
+    }
+}
+
+fn deploy_until_killed(
+    server: &Server,
+    operator: &Operator,
+    versions: &[String; 2],
+    mut active: usize,
+    mut config: u64,
+    life: Duration,
+) -> State {
+    std::thread::scope(|scope| {
+        let killer = scope.spawn(move || {
+            let started = Instant::now();
+            while started.elapsed() < life {
+                std::hint::spin_loop();
+            }
+            server.signal("KILL");
+        });
+        let mut admin = Connection::open(&server.admin);
+        loop {
+            let next = json!({"version": versions[1 - active]});
+            let activate = post(operator.path("/activate")).json(&next);
+            admin.send(&activate);
+            match admin.try_receive("POST") {
+                Ok(answer) if answer.status == 200 => active = 1 - active,
+                Ok(answer) => panic!("{answer}"),
+                Err(_) => break,
+            }
+            admin.send(&put("/admin/v1/routes").json(&routed_to_versions(&json!(config + 1))));
+            match admin.try_receive("PUT") {
+                Ok(answer) if answer.status < 300 => config += 1,
+                Ok(answer) => panic!("{answer}"),
+                Err(_) => break,
+            }
+        }
+        killer.join().expect("the killer");
+        server.wait_for_exit();
+        State { active, config }
+    })
+}
