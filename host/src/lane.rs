@@ -8,11 +8,13 @@ mod queue;
 mod slow;
 
 use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
-use crate::log_lines::{LogRate, one_line};
+use crate::fault::{Fault, FaultKind};
+use crate::log_lines::LogRate;
 use crate::message::Message;
 use crate::metrics::PluginMetrics;
 use crate::outcome::{Outcome, Refusal};
 use crate::pid::Pid;
+use crate::plugin_logs::Level;
 use crate::protocol::{message, payload};
 use crate::recipients::Resolver;
 use crate::router::{Guest, Mounted};
@@ -120,6 +122,9 @@ impl LaneThread {
             let begun = Instant::now();
             let (mut now, mut fired) = (begun, begun);
             let any = !batch.is_empty();
+            if any {
+                self.metrics.batch.add(batch.len() as u64);
+            }
             for event in batch.drain(..) {
                 match self.slow.admit(event, now) {
                     Admitted::Now(event) => now = self.route_one(event, now),
@@ -168,11 +173,8 @@ impl LaneThread {
     }
 
     fn fire(&mut self) {
-        let polls = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
-        if polls > 0 {
-            self.shared.metrics.volleys.inc();
-            self.shared.metrics.volley_polls.inc_by(polls as u64);
-        }
+        let fired = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
+        self.metrics.fired(&fired);
         self.volley.begin();
     }
 
@@ -181,7 +183,8 @@ impl LaneThread {
         let handled = std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event)));
         handled.unwrap_or_else(|_| {
             self.guest = None;
-            Err(self.failed(event, "the host panicked; this is a bug of the server, see its log"))
+            let words = "the host panicked; this is a bug of the server, see its log";
+            Err(self.failed(event, &Fault::new(FaultKind::Host, words)))
         })
     }
 
@@ -239,7 +242,7 @@ impl LaneThread {
             Some(guest) => guest,
             None => match Guest::warm(&mounted, &self.shared) {
                 Ok(guest) => self.guest.insert(guest),
-                Err(fault) => return Err(self.failed(event, &fault.to_string())),
+                Err(fault) => return Err(self.failed(event, &fault)),
             },
         };
         let start = Instant::now();
@@ -250,7 +253,7 @@ impl LaneThread {
             Ok(Err(refusal)) => Err(self.refused(event, refusal)),
             Err(fault) => {
                 self.guest = None;
-                Err(self.failed(event, &fault.to_string()))
+                Err(self.failed(event, &fault))
             }
         }
     }
@@ -266,7 +269,7 @@ impl LaneThread {
         let prepared = prepared.map_err(|words| {
             // A fresh instance gives back the memory that such an answer has taken.
             self.guest = None;
-            self.failed(event, &words)
+            self.failed(event, &Fault::new(FaultKind::Answer, words))
         })?;
         let mut recipients = 0;
         for (pids, message) in &prepared {
@@ -275,7 +278,7 @@ impl LaneThread {
         for pid in remove.into_iter().filter_map(Pid::from_bits) {
             self.unsubscribe(&event.topic, pid);
         }
-        self.metrics.recipients.inc_by(recipients);
+        self.metrics.recipients.add(recipients);
         Ok(Routed { event: event.id, recipients })
     }
 
@@ -353,13 +356,25 @@ impl LaneThread {
         }
     }
 
-    fn failed(&self, event: &Event, words: &str) -> Unrouted {
-        self.metrics.faults.inc();
+    /// Operators are told where the rule was; whoever caused the event is told in words.
+    fn failed(&self, event: &Event, fault: &Fault) -> Unrouted {
+        self.metrics.faults.of(fault.kind()).inc();
         if let Some(unsaid) = self.log.borrow_mut().admit(self.shared.limits.log_lines_per_s_max) {
-            let (plugin, line) = (&*self.mounted.load().plugin, one_line(words));
-            tracing::error!(plugin, topic = %event.topic, event = event.id, unsaid, "the plugin failed: {line}");
+            let mounted = self.mounted.load();
+            let (log, version) =
+                (self.shared.plugin_logs.of_plugin(&mounted.plugin), mounted.rule.short_version().into());
+            if unsaid > 0 {
+                log.write(
+                    Level::Warning,
+                    &version,
+                    None,
+                    &format!("{unsaid} faults were not logged (log_lines_per_s_max)"),
+                );
+            }
+            let at = (event.topic.clone(), event.id);
+            log.write(Level::Error, &version, Some(&at), &format!("the plugin failed: {}", fault.report()));
         }
-        Unrouted::Failed(words.into())
+        Unrouted::Failed(fault.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Web pages can reach loopback too, so the `Host` must be an address or a name of this machine's operators (a page that
 //! rebinds its DNS name shows that name), a foreign `Origin` is refused, and on any other address the token is needed.
 
-use crate::metrics::Now;
+use crate::metrics::{LaneQueue, Now, Numbers};
 use crate::mount::Mount;
 use crate::node::Node;
 use crate::pid::Pid;
@@ -111,7 +111,7 @@ fn found(body: Option<Value>) -> Answered {
 
 fn metrics(node: &Node) -> Reply {
     let shared = &node.shared;
-    let now = Now {
+    let numbers = Numbers {
         sessions: shared.sessions.live(),
         parked: shared.sessions.parked(),
         connections: shared.workers.connections.load(Relaxed),
@@ -119,12 +119,17 @@ fn metrics(node: &Node) -> Reply {
         body_bytes: shared.bodies.taken(),
         unsent_bytes: crate::unsent::Unsent::bytes_now(),
         table_bytes: shared.tables.bytes(),
-        dropped: shared.sessions.dropped(),
         topics: shared.subscriptions.topics() as u64,
         memberships: shared.groups.memberships(),
         timers: shared.timers.count() as u64,
-        queued: node.routes.load().mounts().iter().flat_map(|mount| mount.queued()).sum::<usize>() as u64,
     };
+    let queues = |mount: &Arc<Mount>| {
+        let plugin = mount.plugin();
+        let queue = move |(lane, events)| LaneQueue { plugin: plugin.clone(), lane, events: events as u64 };
+        mount.queued().into_iter().enumerate().map(queue)
+    };
+    let lanes = node.routes.load().mounts().iter().flat_map(queues).collect();
+    let now = Now { numbers, dropped: shared.sessions.dropped(), lanes };
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     http::response(StatusCode::OK, content_type, shared.metrics.encode(&now))
 }
@@ -150,9 +155,9 @@ fn plugin(mounts: &[Arc<Mount>]) -> Value {
         "queued": mounts.iter().flat_map(|mount| mount.queued()).sum::<usize>(),
         "calls": metrics.events.get(),
         "refusals": metrics.refusals.get(),
-        "traps": metrics.faults.get(),
+        "traps": metrics.faults.total(),
         "busy": metrics.busy.get(),
-        "recipients": metrics.recipients.get(),
+        "recipients": metrics.recipients.sum(),
         "p50_us": metrics.route.quantile_us(0.5),
         "p99_us": metrics.route.quantile_us(0.99),
         "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),

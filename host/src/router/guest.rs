@@ -7,7 +7,7 @@ use crate::router::contract::Plugin;
 use crate::router::contract::exports::volley::router::handler;
 use crate::router::contract::volley::router::types;
 use crate::router::engine::{EPOCH_MS, Rule};
-use crate::router::fault::Fault;
+use crate::router::fault::{Fault, FaultKind};
 use crate::router::host::{self, HostState};
 use crate::session::ExitReason;
 use crate::shared::Shared;
@@ -73,13 +73,13 @@ impl Guest {
             Ok((plugin, info, Ok(()))) => {
                 store.data_mut().begin_routing();
                 let (route_ms_max, events_left) = (limits.route_ms_max, limits.instance_events_max);
-                let counted = Counted::new(&shared.metrics.instances);
+                let counted = Counted::new(&shared.metrics.of_plugin(&of.plugin).instances);
                 Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, info, _counted: counted })
             }
-            Ok((_, _, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
+            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).in_init()),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(Fault::words(format!("init failed: {fault}")))
+                Err(fault.in_init())
             }
         }
     }

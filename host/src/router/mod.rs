@@ -11,6 +11,6 @@ mod handles;
 mod host;
 mod mismatches;
 
+pub use crate::fault::Fault;
 pub use engine::{Engine, Rule};
-pub use fault::Fault;
 pub use guest::{Guest, Mounted};

@@ -10,6 +10,7 @@ use crate::denied::Denied;
 use crate::event::{Event, Payload};
 use crate::router::contract::volley::router::types;
 use crate::shared::Shared;
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -24,7 +25,7 @@ const TABLE_ELEMENTS_MAX: usize = 100_000;
 pub(crate) struct HostState {
     shared: Arc<Shared>,
     plugin: Arc<str>,
-    version: String,
+    version: Arc<str>,
     handles: ResourceTable,
     memory: Memory,
     /// Until the first event: `init` opens tables and writes none.
@@ -34,7 +35,9 @@ pub(crate) struct HostState {
 
 impl HostState {
     /// Of an instance of that plugin, in that version.
-    pub(super) fn new(plugin: Arc<str>, version: String, shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(plugin: Arc<str>, version: Arc<str>, shared: &Arc<Shared>) -> Self {
+        let metrics = shared.metrics.of_plugin(&plugin);
+        let log = logger::EventLog::of(shared.plugin_logs.of_plugin(&plugin));
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(HANDLES_MAX);
         Self {
@@ -42,9 +45,9 @@ impl HostState {
             plugin,
             version,
             handles,
-            memory: Memory { bytes_max: shared.limits.instance_bytes_max as usize, refused: false },
+            memory: Memory::new(shared.limits.instance_bytes_max as usize, metrics.memory.clone()),
             initialising: true,
-            log: logger::EventLog::default(),
+            log,
         }
     }
 
@@ -57,7 +60,7 @@ impl HostState {
     }
 
     pub(super) fn begin_event(&mut self, event: &Event) {
-        self.log.begin(event.id);
+        self.log.begin(event);
         self.memory.refused = false;
     }
 
@@ -77,12 +80,36 @@ struct Memory {
     bytes_max: usize,
     /// It has asked for more.
     refused: bool,
+    /// What it has taken, and where that is counted.
+    bytes: usize,
+    counted: Gauge,
+}
+
+impl Memory {
+    fn new(bytes_max: usize, counted: Gauge) -> Self {
+        Self { bytes_max, refused: false, bytes: 0, counted }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.counted.inc_by(bytes as i64 - self.bytes as i64);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.count(0);
+    }
 }
 
 impl ResourceLimiter for Memory {
+    /// An instance has one memory at most, since the pool has no more for it.
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let fits = desired <= self.bytes_max;
         self.refused |= !fits;
+        if fits {
+            self.count(desired);
+        }
         Ok(fits)
     }
 
