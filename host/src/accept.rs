@@ -69,11 +69,12 @@ fn accept(listener: &TcpListener, shared: &Shared) {
             }
             // Shut down.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF)) => return,
-            Err(error) => match error.raw_os_error().and_then(AcceptError::from_number) {
-                Some(kind) => out_of_files(metrics, kind, &error),
-                // The peer was gone before we came.
-                None => {}
-            },
+            Err(error) => {
+                // Anything else is the peer's, which was gone before we came.
+                if let Some(kind) = error.raw_os_error().and_then(AcceptError::from_number) {
+                    out_of_files(metrics, kind, &error);
+                }
+            }
         }
     }
 }

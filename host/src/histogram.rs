@@ -141,7 +141,9 @@ mod tests {
     #[test]
     fn numbers_are_counted_up_to_the_end_of_their_bucket() {
         let histogram = Histogram::of_numbers();
-        [0, 1, 2, 5, 6, u64::from(u32::MAX)].map(|number| histogram.add(number));
+        for number in [0, 1, 2, 5, 6, u64::from(u32::MAX)] {
+            histogram.add(number);
+        }
         assert_eq!(histogram.counts()[..4], [2, 1, 1, 1]);
         assert_eq!(histogram.counts()[ENDS], 1);
         assert_eq!((histogram.count(), histogram.sum()), (6, 14 + u64::from(u32::MAX)));

@@ -43,7 +43,7 @@ impl Mount {
         let mut info = None;
         let start = |index| {
             let guest = Guest::warm(&mounted, shared)
-                .map_err(|fault| anyhow::anyhow!("the plugin {:?}: {fault}", &*mounted.plugin))?;
+                .map_err(|fault| anyhow::anyhow!("the plugin {:?}: {}", &*mounted.plugin, fault.report()))?;
             let (name, version, description) = guest.info();
             info = Some(Info { name: name.into(), version: version.into(), description: description.into() });
             let name = format!("lane-{}-{index}", mounted.plugin);

@@ -30,10 +30,12 @@ proptest! {
         (lines_max, bytes_max, asked) in (0_u64..10, 0_u64..120, 0_usize..20),
     ) {
         let logs = PluginLogs::new(limits(lines_max, bytes_max, 4));
-        written.iter().for_each(|words| write(&logs, "p", words));
-        let cut = |words: &String| match words.len() > 20 {
-            true => format!("{}…", &words[..words.floor_char_boundary(20)]),
-            false => words.clone(),
+        for words in &written {
+            write(&logs, "p", words);
+        }
+        let cut = |words: &String| {
+            let end = words.floor_char_boundary(20);
+            if end < words.len() { format!("{}…", &words[..end]) } else { words.clone() }
         };
         let model: Vec<String> = written.iter().map(cut).collect();
         let fits = |from: &usize| {

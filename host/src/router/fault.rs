@@ -39,7 +39,8 @@ impl Fault {
             None => (FaultKind::Trap, format!("trapped: {}", error.root_cause())),
         };
         let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
-        Self::new(kind, words).with_stack(stack(frames.iter().filter_map(|frame| frame.func_name())))
+        let names: Vec<&str> = frames.iter().filter_map(|frame| frame.func_name()).collect();
+        Self::new(kind, words).with_stack(stack(&names))
     }
 }
 
@@ -52,21 +53,20 @@ fn panic_words(said: Option<String>) -> String {
 }
 
 /// The rule's own functions, the innermost first; one that calls itself is named once. All of them, if none is its own.
-fn stack<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
-    let named = |machinery: bool| {
-        let mut named: Vec<String> = Vec::new();
-        for name in names.clone().map(readable).filter(|name| machinery || !is_machinery(name)) {
-            if named.last() != Some(&name) {
-                named.push(name);
-            }
-            if named.len() == FUNCTIONS_MAX {
-                break;
-            }
+fn stack(names: &[&str]) -> Vec<String> {
+    let own = shown(names, |name| !is_machinery(name));
+    if own.is_empty() { shown(names, |_| true) } else { own }
+}
+
+fn shown(names: &[&str], wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut shown = Vec::new();
+    for name in names.iter().map(|name| readable(name)).filter(|name| wanted(name)) {
+        if shown.last() != Some(&name) {
+            shown.push(name);
         }
-        named
-    };
-    let own = named(false);
-    if own.is_empty() { named(true) } else { own }
+    }
+    shown.truncate(FUNCTIONS_MAX);
+    shown
 }
 
 fn is_machinery(name: &str) -> bool {
@@ -115,20 +115,20 @@ mod tests {
             "volley:router/handler@0.1.0#route",
         ];
         let own = ["guest_probe::faults::recurse", "<guest_probe::Probe as volley_plugin::Rule>::route"];
-        assert_eq!(stack(names.into_iter()), own);
+        assert_eq!(stack(&names), own);
     }
 
     #[test]
     fn machinery_is_better_than_nothing() {
-        assert_eq!(stack(["core::panicking::panic"].into_iter()), ["core::panicking::panic"]);
-        assert!(stack(std::iter::empty()).is_empty());
+        assert_eq!(stack(&["core::panicking::panic"]), ["core::panicking::panic"]);
+        assert!(stack(&[]).is_empty());
     }
 
     #[test]
     fn a_component_may_call_its_functions_what_it_likes() {
         let long = "ä".repeat(100_000);
         let many: Vec<String> = (0..100).map(|n| format!("{n}{long}")).collect();
-        let named = stack(many.iter().map(String::as_str));
+        let named = stack(&many.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(named.len(), FUNCTIONS_MAX);
         assert!(named.iter().all(|name| name.len() <= NAME_BYTES_MAX + '…'.len_utf8() && name.ends_with('…')));
     }

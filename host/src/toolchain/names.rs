@@ -57,8 +57,8 @@ fn of_module(id: u8, section: &[u8]) -> Result<Option<Vec<u8>>> {
 fn of_functions(names: NameSectionReader<'_>) -> Result<NameSection> {
     let mut functions = NameMap::new();
     for name in names {
-        let Name::Function(named) = name? else { continue };
-        for function in named {
+        let Name::Function(map) = name? else { continue };
+        for function in map {
             let function = function?;
             // Without hashes.
             functions.append(function.index, &format!("{:#}", rustc_demangle::demangle(function.name)));
@@ -104,7 +104,8 @@ mod tests {
     fn other_languages_and_names_that_are_readable_stay() {
         let names = ["main", "runtime.scheduler", "<probe::Rule as volley_plugin::Rule>::route"];
         let once = readable(&component(&names)).unwrap();
-        names.iter().for_each(|name| assert!(String::from_utf8_lossy(&once).contains(name)));
+        let text = String::from_utf8_lossy(&once);
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
         assert_eq!(readable(&once).unwrap(), once);
     }
 
