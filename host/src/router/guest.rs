@@ -8,7 +8,7 @@ use crate::router::contract::Plugin;
 use crate::router::contract::exports::volley::router::handler;
 use crate::router::contract::volley::router::types;
 use crate::router::engine::{EPOCH_MS, Rule};
-use crate::router::fault::Fault;
+use crate::router::fault::{Fault, FaultKind};
 use crate::router::host::{self, HostState};
 use crate::session::ExitReason;
 use crate::shared::Shared;
@@ -94,12 +94,12 @@ impl Guest {
                 route_ms_max: limits.route_ms_max,
                 upgrade_ms_max: limits.upgrade_ms_max,
                 events_left: limits.instance_events_max,
-                _counted: Counted::new(&shared.metrics.instances),
+                _counted: Counted::new(&shared.metrics.of_plugin(&of.plugin).instances),
             }),
-            Ok((_, _, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
+            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).in_init()),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(Fault::words(format!("init failed: {fault}")))
+                Err(fault.in_init())
             }
         }
     }
@@ -117,7 +117,7 @@ impl Guest {
             Ok(info) => Ok(Info { name: info.name, version: info.version, description: info.description }),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(Fault::words(format!("it can't be loaded: {fault}")))
+                Err(fault.within("it can't be loaded"))
             }
         }
     }
@@ -125,14 +125,16 @@ impl Guest {
     /// What `init` opened is there for all from here on: tables are made and get their bounds, which the journal can undo.
     /// A guest that is live already stays so. After a fault the instance is to be dropped.
     pub fn go_live(&mut self, journal: Option<&Arc<Journal>>) -> Result<(), Fault> {
-        self.store.data_mut().go_live(journal).map_err(|words| Fault::words(format!("init failed: {words}")))
+        self.store.data_mut().go_live(journal).map_err(|words| Fault::new(FaultKind::Init, words).in_init())
     }
 
     /// Has the rule bring the tables of another version into its own layout; a candidate goes live for it. All it does is
     /// recorded, and to be undone by the caller after a fault. To be called only of rules that migrate.
     pub fn upgrade(&mut self, old_version: &str, config: &str, journal: &Arc<Journal>) -> Result<(), Fault> {
         self.go_live(Some(journal))?;
-        let Some(upgrade) = &self.of.rule.upgrade else { return Err(Fault::words("the rule has no upgrade")) };
+        let Some(upgrade) = &self.of.rule.upgrade else {
+            return Err(Fault::new(FaultKind::Host, "the rule has no upgrade"));
+        };
         let upgrade = self.instance.get_typed_func::<(&str, &str), (Result<(), String>,)>(&mut self.store, upgrade);
         self.change_code("upgrade", journal, |store| upgrade?.call(store, (old_version, config)))
     }
@@ -141,7 +143,9 @@ impl Guest {
     /// that reverse.
     pub fn downgrade(&mut self, to_version: &str, journal: &Arc<Journal>) -> Result<(), Fault> {
         self.go_live(Some(journal))?;
-        let Some(downgrade) = &self.of.rule.downgrade else { return Err(Fault::words("the rule has no downgrade")) };
+        let Some(downgrade) = &self.of.rule.downgrade else {
+            return Err(Fault::new(FaultKind::Host, "the rule has no downgrade"));
+        };
         let downgrade = self.instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut self.store, downgrade);
         self.change_code("downgrade", journal, |store| downgrade?.call(store, (to_version,)))
     }
@@ -158,10 +162,10 @@ impl Guest {
         self.store.data_mut().end_code_change();
         match changed {
             Ok((Ok(()),)) => Ok(()),
-            Ok((Err(words),)) => Err(Fault::words(format!("{what} failed: {words}"))),
+            Ok((Err(words),)) => Err(Fault::new(FaultKind::Init, words).within(&format!("{what} failed"))),
             Err(error) => {
                 let fault = Fault::of_call(&error, self.upgrade_ms_max, "upgrade_ms_max", self.store.data_mut());
-                Err(Fault::words(format!("{what} failed: {fault}")))
+                Err(fault.within(&format!("{what} failed")))
             }
         }
     }

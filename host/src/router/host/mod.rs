@@ -14,6 +14,7 @@ use crate::journal::Journal;
 use crate::router::contract::volley::router::types;
 use crate::shared::Shared;
 use candidate::Opened;
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -29,7 +30,7 @@ pub(crate) struct HostState {
     shared: Arc<Shared>,
     /// The plugin, and the journal of a code change.
     caller: Caller,
-    version: String,
+    version: Arc<str>,
     handles: ResourceTable,
     memory: Memory,
     stage: Stage,
@@ -46,7 +47,9 @@ enum Stage {
 
 impl HostState {
     /// Of an instance of that plugin, in that version.
-    pub(super) fn new(plugin: Arc<str>, version: String, shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(plugin: Arc<str>, version: Arc<str>, shared: &Arc<Shared>) -> Self {
+        let metrics = shared.metrics.of_plugin(&plugin);
+        let log = logger::EventLog::of(shared.plugin_logs.of_plugin(&plugin));
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(HANDLES_MAX);
         Self {
@@ -54,9 +57,9 @@ impl HostState {
             caller: Caller::of(plugin),
             version,
             handles,
-            memory: Memory { bytes_max: shared.limits.instance_bytes_max as usize, refused: false },
             stage: Stage::Candidate(Vec::new()),
-            log: logger::EventLog::default(),
+            memory: Memory::new(shared.limits.instance_bytes_max as usize, metrics.memory.clone()),
+            log,
         }
     }
 
@@ -65,12 +68,12 @@ impl HostState {
     }
 
     pub(super) fn begin_event(&mut self, event: &Event) {
-        self.begin_call(event.id);
+        self.begin_call(Some(event));
     }
 
     /// A call that is for no event.
     pub(super) fn begin_code_change(&mut self, journal: &Arc<Journal>) {
-        self.begin_call(0);
+        self.begin_call(None);
         self.caller.journal = Some(journal.clone());
     }
 
@@ -78,7 +81,7 @@ impl HostState {
         self.caller.journal = None;
     }
 
-    fn begin_call(&mut self, event: u64) {
+    fn begin_call(&mut self, event: Option<&Event>) {
         self.log.begin(event);
         self.memory.refused = false;
     }
@@ -107,12 +110,36 @@ struct Memory {
     bytes_max: usize,
     /// It has asked for more.
     refused: bool,
+    /// What it has taken, and where that is counted.
+    bytes: usize,
+    counted: Gauge,
+}
+
+impl Memory {
+    fn new(bytes_max: usize, counted: Gauge) -> Self {
+        Self { bytes_max, refused: false, bytes: 0, counted }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.counted.inc_by(bytes as i64 - self.bytes as i64);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.count(0);
+    }
 }
 
 impl ResourceLimiter for Memory {
+    /// An instance has one memory at most, since the pool has no more for it.
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let fits = desired <= self.bytes_max;
         self.refused |= !fits;
+        if fits {
+            self.count(desired);
+        }
         Ok(fits)
     }
 
