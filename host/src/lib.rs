@@ -52,6 +52,12 @@ pub mod sync;
 pub mod tables;
 pub mod timers;
 
+// What outlives a restart.
+pub mod data;
+pub mod private;
+pub mod signatures;
+pub mod signing;
+
 // Around it.
 pub mod admin_token;
 pub mod bench;
@@ -61,3 +67,6 @@ pub mod histogram;
 pub mod log_lines;
 pub mod metrics;
 pub mod toolchain;
+
+#[cfg(test)]
+mod scratch;
