@@ -86,3 +86,7 @@ pub fn public_key(text: &str) -> Result<VerifyingKey, String> {
 fn parse<const N: usize>(base64: &str) -> Option<[u8; N]> {
     STANDARD.decode(base64.trim()).ok()?.try_into().ok()
 }
+
+#[cfg(test)]
+#[path = "signatures_tests.rs"]
+mod tests;

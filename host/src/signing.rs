@@ -53,3 +53,45 @@ fn holder(name: &str) -> String {
     let name: String = name.chars().map(plain).take(64).collect();
     if name.is_empty() { "me".into() } else { name }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use crate::signatures::{SigningKeys, public_key};
+
+    /// The key that the line names.
+    fn keys(line: &str) -> SigningKeys {
+        let table: toml::Table = line.parse().expect("a line of TOML");
+        let key = |(name, key): (&String, &toml::Value)| (name.clone(), public_key(key.as_str().unwrap()).unwrap());
+        SigningKeys { keys: table.iter().map(key).collect(), required: true }
+    }
+
+    #[test]
+    fn what_is_signed_here_is_verified_there() {
+        let scratch = Scratch::new();
+        let [component, key, other] = ["rule.wasm", "alice.key", "b ö.b.key"].map(|name| scratch.path().join(name));
+        std::fs::write(&component, "a component").unwrap();
+        let (alice, bob) = (keys(&make_key(&key).unwrap()), keys(&make_key(&other).unwrap()));
+        let file = sign(&component, &key).unwrap();
+        assert_eq!(file, scratch.path().join("rule.wasm.sig"));
+        let signature = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(alice.verify(b"a component", Some(&signature)), Ok(Some("alice")));
+        assert!(alice.verify(b"a camponent", Some(&signature)).is_err());
+        assert!(bob.verify(b"a component", Some(&signature)).is_err());
+        sign(&component, &other).unwrap();
+        let signature = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(bob.verify(b"a component", Some(&signature)), Ok(Some("b---b")));
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret_key_nor_the_other_way_round() {
+        let scratch = Scratch::new();
+        let [component, key, public] = ["rule.wasm", "alice.key", "alice.pub"].map(|name| scratch.path().join(name));
+        std::fs::write(&component, "a component").unwrap();
+        let line = make_key(&key).unwrap();
+        assert!(public_key(&std::fs::read_to_string(&key).unwrap()).is_err());
+        std::fs::write(&public, line.split('"').nth(1).expect("the key")).unwrap();
+        assert!(sign(&component, &public).unwrap_err().to_string().contains("no secret key"));
+    }
+}

@@ -51,6 +51,7 @@ mod config; // the config file
 mod conversation; // the printed curl conversation
 mod drain; // SIGTERM
 mod operators; // the admin token
+mod signing; // keys, and signatures of components
 
 // Real traffic.
 mod irc; // logs of a chat channel, replayed
