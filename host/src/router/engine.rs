@@ -1,11 +1,12 @@
 //! The engine that all rules share, and a rule: a checked and compiled component.
 
 use crate::clock;
+use crate::data::{CodeCache, version_of};
 use crate::limits::Limits;
 use crate::router::contract::{Plugin, PluginIndices};
 use crate::router::host::HostState;
 use crate::router::mismatches::mismatches;
-use sha2::{Digest, Sha256};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
@@ -77,25 +78,62 @@ impl Engine {
         self.compile_unchecked(component)
     }
 
+    /// The same, with code that was compiled before if there is some.
+    pub fn load(&self, component: &[u8], cache: Option<&CodeCache>) -> Result<Rule, Vec<String>> {
+        let Some(cache) = cache else { return self.compile(component) };
+        let mismatches = mismatches(component);
+        if !mismatches.is_empty() {
+            return Err(mismatches);
+        }
+        let version = version_of(component);
+        let compiler = self.compiler();
+        if let Some(compiled) = cache.get(&version, &compiler).and_then(|code| self.deserialize(&version, &code)) {
+            return self.rule(component, &compiled);
+        }
+        let compiled = self.compile_component(component)?;
+        match compiled.serialize() {
+            Ok(code) => cache.put(&version, &compiler, code),
+            Err(error) => tracing::warn!(version, %error, "compiled code can't be kept; a restart compiles anew"),
+        }
+        self.rule(component, &compiled)
+    }
+
     /// The same without asking first, in the words of wasmtime.
     pub(super) fn compile_unchecked(&self, component: &[u8]) -> Result<Rule, Vec<String>> {
-        let compiled = Component::new(&self.engine, component)
-            .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])?;
+        self.rule(component, &self.compile_component(component)?)
+    }
+
+    fn compile_component(&self, component: &[u8]) -> Result<Component, Vec<String>> {
+        Component::new(&self.engine, component)
+            .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])
+    }
+
+    fn rule(&self, component: &[u8], compiled: &Component) -> Result<Rule, Vec<String>> {
         let unfit = |error: wasmtime::Error| vec![format!("the component does not fit the contract: {error:#}")];
-        let ready = self.linker.instantiate_pre(&compiled).map_err(unfit)?;
+        let ready = self.linker.instantiate_pre(compiled).map_err(unfit)?;
         let exports = PluginIndices::new(&ready).map_err(unfit)?;
         let optional = |interface: &str, function: &str| {
             let interface = compiled.get_export_index(None, format!("volley:router/{interface}@0.1.0"))?;
             compiled.get_export_index(Some(&interface), function)
         };
         let (upgrade, downgrade) = (optional("migration", "upgrade"), optional("reversal", "downgrade"));
-        Ok(Rule { version: version(component), size: component.len(), ready, exports, upgrade, downgrade })
+        Ok(Rule { version: version_of(component), size: component.len(), ready, exports, upgrade, downgrade })
     }
-}
 
-/// What a component's version is: `sha256:…` of it.
-pub fn version(component: &[u8]) -> String {
-    Sha256::digest(component).iter().fold(String::from("sha256:"), |hex, byte| hex + &format!("{byte:02x}"))
+    /// Tells code apart that this engine can't run: by wasmtime's version, its settings and the processor.
+    fn compiler(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// Code is taken as it is, with whatever it does: hence `unsafe`. It is what this server wrote, see `data::cache`.
+    /// The need: MEASURED.
+    #[allow(unsafe_code)]
+    fn deserialize(&self, version: &str, code: &[u8]) -> Option<Component> {
+        let loaded = unsafe { Component::deserialize(&self.engine, code) };
+        loaded.inspect_err(|error| tracing::warn!(version, %error, "compiled code is not used; compiling anew")).ok()
+    }
 }
 
 impl Rule {

@@ -1,0 +1,126 @@
+//! Compiled code by content and compiler, so that a restart need not compile.
+//!
+//! Whoever can have a server load code of theirs is that server. Code is therefore taken only from files that carry a
+//! digest under a key which nobody but this user can read: such a file was written here, for this component and this
+//! compiler, and is whole. Any other is removed, and the component compiled anew.
+
+use super::steps;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+const KEY_BYTES: usize = 32;
+const DIGEST_BYTES: usize = 32;
+
+/// The folder of the compiled code.
+pub struct CodeCache {
+    folder: PathBuf,
+    keyed: Hmac<Sha256>,
+    bytes_max: u64,
+}
+
+impl CodeCache {
+    pub(super) fn open(data: &Path, bytes_max: u64) -> Result<Self> {
+        let folder = data.join("cache");
+        steps::make_folder(&folder)?;
+        steps::remove_unfinished(&folder)?;
+        let key = key(&data.join("cache.key"))?;
+        let mut keyed = Hmac::new_from_slice(&key).expect("a key of any length is one");
+        keyed.update(b"volley compiled code v1\0");
+        Ok(Self { folder, keyed, bytes_max })
+    }
+
+    /// The code of that version by the compiler of that name, if it was kept.
+    pub fn get(&self, version: &str, compiler: &str) -> Option<Vec<u8>> {
+        let file = self.file(version, compiler)?;
+        match self.read(&file) {
+            Ok(code) => Some(code),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "compiled code is not used; compiling anew");
+                let _ = steps::remove(&file);
+                None
+            }
+        }
+    }
+
+    /// Keeps it. That it can't be kept is no more than slow, and logged.
+    pub fn put(&self, version: &str, compiler: &str, mut code: Vec<u8>) {
+        let Some(file) = self.file(version, compiler) else { return };
+        let digest = self.digest(&file, &code).finalize().into_bytes();
+        code.extend_from_slice(&digest);
+        let kept = self.make_room(code.len() as u64, &file).and_then(|room| match room {
+            true => steps::replace(&file, &code),
+            false => Ok(()),
+        });
+        if let Err(error) = kept {
+            tracing::warn!(file = %file.display(), %error, "compiled code can't be kept; a restart compiles anew");
+        }
+    }
+
+    fn read(&self, file: &Path) -> Result<Vec<u8>> {
+        let mut content = std::fs::read(file)?;
+        let code = content.len().checked_sub(DIGEST_BYTES).ok_or_else(|| Error::other("it is cut off"))?;
+        let digest = content.split_off(code);
+        if self.digest(file, &content).verify_slice(&digest).is_err() {
+            return Err(Error::other("this server did not write it, or it is damaged"));
+        }
+        // What was used longest ago is what goes first.
+        File::open(file)?.set_modified(SystemTime::now())?;
+        Ok(content)
+    }
+
+    /// Of the name as well, which says what the code is of.
+    fn digest(&self, file: &Path, code: &[u8]) -> Hmac<Sha256> {
+        let name = file.file_name().expect("it has one").as_encoded_bytes();
+        self.keyed.clone().chain_update(name).chain_update(b"\0").chain_update(code)
+    }
+
+    /// Whether there is room for so many bytes beside what was used lately; the rest is removed.
+    fn make_room(&self, bytes: u64, file: &Path) -> Result<bool> {
+        let Some(mut room) = self.bytes_max.checked_sub(bytes) else { return Ok(false) };
+        let mut kept = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            // One may have been removed meanwhile, by another thread that makes room.
+            if let Ok(data) = path.metadata()
+                && path != file
+            {
+                kept.push((data.modified()?, data.len(), path));
+            }
+        }
+        kept.sort_by(|a, b| b.cmp(a));
+        for (_, bytes, path) in kept {
+            match room.checked_sub(bytes) {
+                Some(left) => room = left,
+                None => {
+                    room = 0;
+                    steps::remove(&path)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn file(&self, version: &str, compiler: &str) -> Option<PathBuf> {
+        let plain = !compiler.is_empty() && compiler.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let hex = super::versions::hex(version).filter(|_| plain)?;
+        Some(self.folder.join(format!("{hex}-{compiler}.code")))
+    }
+}
+
+/// The key of this folder. One that others may have read is worth nothing, and replaced.
+fn key(file: &Path) -> Result<Vec<u8>> {
+    match std::fs::read(file) {
+        Ok(key) if key.len() == KEY_BYTES && file.metadata()?.mode() & 0o077 == 0 => return Ok(key),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    let key = rand::random::<[u8; KEY_BYTES]>();
+    steps::replace(file, &key)?;
+    Ok(key.into())
+}
