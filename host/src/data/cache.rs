@@ -53,10 +53,9 @@ impl CodeCache {
         let Some(file) = self.file(version, compiler) else { return };
         let digest = self.digest(&file, &code).finalize().into_bytes();
         code.extend_from_slice(&digest);
-        let kept = self.make_room(code.len() as u64, &file).and_then(|room| match room {
-            true => steps::replace(&file, &code),
-            false => Ok(()),
-        });
+        let kept = self
+            .make_room(code.len() as u64, &file)
+            .and_then(|room| if room { steps::replace(&file, &code) } else { Ok(()) });
         if let Err(error) = kept {
             tracing::warn!(file = %file.display(), %error, "compiled code can't be kept; a restart compiles anew");
         }
@@ -95,12 +94,11 @@ impl CodeCache {
         }
         kept.sort_by(|a, b| b.cmp(a));
         for (_, bytes, path) in kept {
-            match room.checked_sub(bytes) {
-                Some(left) => room = left,
-                None => {
-                    room = 0;
-                    steps::remove(&path)?;
-                }
+            if let Some(left) = room.checked_sub(bytes) {
+                room = left;
+            } else {
+                room = 0;
+                steps::remove(&path)?;
             }
         }
         Ok(true)
@@ -116,7 +114,7 @@ impl CodeCache {
 /// The key of this folder. One that others may have read is worth nothing, and replaced.
 fn key(file: &Path) -> Result<Vec<u8>> {
     match std::fs::read(file) {
-        Ok(key) if key.len() == KEY_BYTES && file.metadata()?.mode() & 0o077 == 0 => return Ok(key),
+        Ok(key) if key.len() == KEY_BYTES && file.metadata()?.mode() & 0o777 == 0o600 => return Ok(key),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(_) | Err(_) => {}
     }

@@ -90,15 +90,15 @@ impl Engine {
     fn cached(&self, component: &[u8], cache: &CodeCache) -> Result<Component, Vec<String>> {
         let (version, compiler) = (version_of(component), compiler(&self.engine));
         let kept = cache.get(&version, &compiler);
-        if let Some(compiled) = kept.and_then(|code| self.deserialize(&version, &code)) {
-            return Ok(compiled);
+        if let Some(loaded) = kept.and_then(|code| self.deserialize(&version, &code)) {
+            return Ok(loaded);
         }
-        let compiled = self.compile_component(component)?;
-        match compiled.serialize() {
+        let fresh = self.compile_component(component)?;
+        match fresh.serialize() {
             Ok(code) => cache.put(&version, &compiler, code),
             Err(error) => tracing::warn!(version, %error, "compiled code can't be kept; a restart compiles anew"),
         }
-        Ok(compiled)
+        Ok(fresh)
     }
 
     fn compile_component(&self, component: &[u8]) -> Result<Component, Vec<String>> {
