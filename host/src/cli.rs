@@ -80,8 +80,8 @@ enum Plugin {
     Toolchain,
     /// Make a key to sign components with
     ///
-    /// The secret key goes to a file that only you can read; what is printed is the line for [signing_keys] in the
-    /// config of the servers that are to take your components.
+    /// The secret key goes to a file that only you can read; what is printed is the line for `[signing_keys]` in
+    /// the config of the servers that are to take your components.
     Keygen {
         /// Where the secret key goes; a file that is there is never replaced
         #[arg(short, long, value_name = "FILE", default_value = "volley.key")]

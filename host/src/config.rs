@@ -48,7 +48,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", env = "VOLLEY_CONFIG")]
     config: Option<PathBuf>,
     /// A folder for what outlives a restart: pushed versions, what is active, routes, compiled code, the admin token
-    /// [default: $XDG_DATA_HOME/volley or ~/.local/share/volley, made when there is something to keep]
+    /// [default: `$XDG_DATA_HOME/volley` or `~/.local/share/volley`, made when there is something to keep]
     #[arg(long, value_name = "DIR", env = "VOLLEY_DATA", conflicts_with = "ephemeral")]
     data: Option<PathBuf>,
     /// Forget everything at the end; only the admin token is written, to a per-user runtime file

@@ -8,6 +8,7 @@ use rand::Rng as _;
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 
 type Observer = Box<dyn FnMut(&Step<'_>)>;
@@ -96,38 +97,35 @@ fn goes_on(path: &Path, n: u64) {
 
 const CHILD: &str = "data::crash_tests::process_that_is_killed";
 const FOLDER: &str = "VOLLEY_TEST_CRASH_FOLDER";
-/// At which step it kills itself. Odd numbers: before it; even ones: in the midst of what is written.
-const AT: &str = "VOLLEY_TEST_CRASH_AT";
+/// Before which of its steps it kills itself, counted from 0.
+const BEFORE: &str = "VOLLEY_TEST_CRASH_BEFORE";
+/// In the midst of which, when half of a file is written.
+const WITHIN: &str = "VOLLEY_TEST_CRASH_WITHIN";
 
-/// Deploys in that folder, on from where it is, until it is killed; with a step to kill itself at, three times at most.
+/// Deploys in that folder, on from where it is, until it is killed.
 #[test]
 #[ignore = "no test: the process that the tests below start and kill"]
 fn process_that_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let at: Option<u64> = std::env::var(AT).ok().and_then(|at| at.parse().ok());
-    if let Some(at) = at {
-        let mut moment = 0;
-        observe(move |step| {
-            moment += 2;
-            if moment == at + 1 {
-                die();
-            }
-            if let Step::Write(path, content) = step
-                && moment == at
-            {
-                fs::write(path, &content[..content.len() / 2]).expect("half a file");
-                die();
-            }
-        });
-    }
+    let number_in = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let (before, within): (Option<usize>, Option<usize>) = (number_in(BEFORE), number_in(WITHIN));
+    let mut steps = 0..;
+    observe(move |step| {
+        let at = steps.next();
+        if at == before {
+            die();
+        }
+        if let Step::Write(path, content) = step
+            && at == within
+        {
+            fs::write(path, &content[..content.len() / 2]).expect("half a file");
+            die();
+        }
+    });
     let (data, read) = DataDir::open(Path::new(&folder), &Limits::default()).expect("it opens");
     for n in number(&read) + 1.. {
         deploy(&data, n);
         println!("saved");
-        if n == 3 && at.is_some() {
-            println!("came to its end");
-            return;
-        }
     }
 }
 
@@ -138,36 +136,32 @@ fn die() -> ! {
     }
 }
 
-fn start(folder: &Path, at: Option<u64>) -> Child {
+fn start(folder: &Path, die: Option<(&str, usize)>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", CHILD, "--ignored", "--nocapture", "--test-threads=1"]).env(FOLDER, folder);
-    if let Some(at) = at {
-        command.env(AT, at.to_string());
-    }
+    command.envs(die.map(|(how, step)| (how, step.to_string())));
     command.stdout(Stdio::piped()).spawn().expect("it starts")
 }
 
 #[test]
 fn a_process_that_dies_at_any_step_leaves_the_old_state_or_the_new_one() {
-    let (mut before, mut after) = (0, 0);
-    for at in 1.. {
-        let scratch = Scratch::new();
-        let said = start(scratch.path(), Some(at)).wait_with_output().expect("it ends").stdout;
-        let said = String::from_utf8_lossy(&said);
-        let saved = said.matches("saved").count() as u64;
-        if said.contains("came to its end") && at % 2 == 1 {
-            assert!(before > 20 && after > 3, "{before} deaths before a save, {after} after it, of {at} moments");
-            return;
+    let mut steps = recording();
+    steps.retain(|step| !matches!(step, Recorded::Deployed));
+    let (mut old, mut new) = (0, 0);
+    for (at, step) in steps.iter().enumerate() {
+        let deaths: &[&str] = if matches!(step, Recorded::Write(..)) { &[BEFORE, WITHIN] } else { &[BEFORE] };
+        for how in deaths {
+            let scratch = Scratch::new();
+            let ended = start(scratch.path(), Some((how, at))).wait_with_output().expect("it ends");
+            assert_eq!(ended.status.signal(), Some(9), "{how} {at}: {ended:?}");
+            let saved = String::from_utf8_lossy(&ended.stdout).matches("saved").count() as u64;
+            let n = found(scratch.path());
+            assert!(n == saved || n == saved + 1, "{n} after {saved} deploys, {how} {at}");
+            *if n == saved { &mut old } else { &mut new } += 1;
+            goes_on(scratch.path(), n);
         }
-        let n = found(scratch.path());
-        assert!(n == saved || n == saved + 1, "{n} after {saved} deploys, at the moment {at}");
-        if n == saved {
-            before += 1
-        } else {
-            after += 1
-        }
-        goes_on(scratch.path(), n);
     }
+    assert!(old > 20 && new > 3, "{old} deaths before a save, {new} after it, {} steps", steps.len());
 }
 
 #[test]

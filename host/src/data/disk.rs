@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where a server keeps what outlives it, if anywhere.
-pub struct Disk(Mutex<Place>);
+pub struct Disk {
+    place: Mutex<Place>,
+    limits: Limits,
+}
 
 enum Place {
     Open(Arc<DataDir>),
     /// The per-user folder, which is not made before there is something to keep.
-    Later(PathBuf, Limits),
+    Later(PathBuf),
     Nowhere,
 }
 
@@ -27,7 +30,7 @@ impl Disk {
                 let (folder, state) = DataDir::open(path, limits)?;
                 (Place::Open(Arc::new(folder)), state)
             }
-            Data::PerUser(path) if !path.exists() => (Place::Later(path.clone(), limits.clone()), State::default()),
+            Data::PerUser(path) if !path.exists() => (Place::Later(path.clone()), State::default()),
             Data::PerUser(path) => match DataDir::open(path, limits) {
                 Ok((folder, state)) => (Place::Open(Arc::new(folder)), state),
                 Err(NotOpened::Held(held)) => {
@@ -37,26 +40,26 @@ impl Disk {
                 Err(NotOpened::Broken(error)) => return Err(error),
             },
         };
-        Ok((Self(Mutex::new(place)), state))
+        Ok((Self { place: Mutex::new(place), limits: limits.clone() }, state))
     }
 
     /// The folder, if there is one already.
     pub fn opened(&self) -> Option<Arc<DataDir>> {
-        match &*self.0.lock() {
+        match &*self.place.lock() {
             Place::Open(folder) => Some(folder.clone()),
-            Place::Later(..) | Place::Nowhere => None,
+            Place::Later(_) | Place::Nowhere => None,
         }
     }
 
     /// The folder, made now if need be, to keep something in it; none if nothing is to be kept.
     pub fn folder(&self) -> anyhow::Result<Option<Arc<DataDir>>> {
-        let mut place = self.0.lock();
-        let (path, limits) = match &*place {
+        let mut place = self.place.lock();
+        let path = match &*place {
             Place::Open(folder) => return Ok(Some(folder.clone())),
-            Place::Later(path, limits) => (path, limits),
+            Place::Later(path) => path,
             Place::Nowhere => return Ok(None),
         };
-        let next = match DataDir::open(path, limits) {
+        let next = match DataDir::open(path, &self.limits) {
             Ok((folder, state)) if state == State::default() => Place::Open(Arc::new(folder)),
             // It was not there when this server started: what is in it by now is another's, and not to be overwritten.
             Ok((folder, _)) => {

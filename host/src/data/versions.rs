@@ -1,6 +1,6 @@
 //! Pushed components, each in a file named after its content, with the signature that came with it beside.
 
-use super::steps;
+use super::steps::{self, Step};
 use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -43,6 +43,8 @@ impl Versions {
             steps::replace(&self.file(&version, "sig")?, format!("{signature}\n").as_bytes()).with_context(full)?;
         }
         if self.read(&version).is_ok() {
+            // That its name is on the disk is what an earlier put may have failed at.
+            steps::perform(&Step::SyncFolder(&self.folder)).with_context(full)?;
             return Ok(version);
         }
         let others = self.bytes_without(&file)?;
