@@ -76,10 +76,10 @@ impl Guest {
                 let counted = Counted::new(&shared.metrics.of_plugin(&of.plugin).instances);
                 Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, info, _counted: counted })
             }
-            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).in_init()),
+            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).of_start("init")),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(fault.in_init())
+                Err(fault.of_start("init"))
             }
         }
     }
