@@ -1,6 +1,6 @@
 //! Accepting: a thread of its own, so that nothing that happens to connections keeps further ones from being accepted.
 
-use crate::metrics::Metrics;
+use crate::metrics::{AcceptError, Metrics};
 use crate::shared::Shared;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
@@ -67,19 +67,20 @@ fn accept(listener: &TcpListener, shared: &Shared) {
                 let _ = stream.set_nodelay(true);
                 workers.adopt(stream);
             }
-            Err(error) => match error.raw_os_error() {
-                // Shut down.
-                Some(libc::EINVAL | libc::EBADF) => return,
-                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => out_of_files(metrics, &error),
-                // The peer was gone before we came.
-                _ => {}
-            },
+            // Shut down.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF)) => return,
+            Err(error) => {
+                // Anything else is the peer's, which was gone before we came.
+                if let Some(kind) = error.raw_os_error().and_then(AcceptError::from_number) {
+                    out_of_files(metrics, kind, &error);
+                }
+            }
         }
     }
 }
 
-fn out_of_files(metrics: &Metrics, error: &io::Error) {
-    if metrics.accept_failures.inc().wrapping_add(1).is_power_of_two() {
+fn out_of_files(metrics: &Metrics, kind: AcceptError, error: &io::Error) {
+    if metrics.accept_failures.of(kind).inc().wrapping_add(1).is_power_of_two() {
         tracing::error!("can't accept: {error}; connections wait in the backlog (raise the limit of open files)");
     }
     std::thread::sleep(PAUSE);

@@ -54,7 +54,7 @@ fn route(component: &[u8], members: usize) -> anyhow::Result<Vec<Duration>> {
     let rule = engine.compile(component).map_err(|mismatches| anyhow!("{}", mismatches.join("; ")))?;
     let shared = Arc::new(Shared::new(0, limits, Workers::new(1).0));
     let mounted = Arc::new(Mounted { plugin: "bench".into(), config: "null".into(), rule: Arc::new(rule) });
-    let mut guest = Guest::warm(&mounted, &shared).map_err(|fault| anyhow!("{fault}"))?;
+    let mut guest = Guest::live(&mounted, &shared).map_err(|fault| anyhow!("{fault}"))?;
     let topic: Topic = "bench.room".parse()?;
     let event = |sender, what| Event {
         id: shared.event_ids.next(),

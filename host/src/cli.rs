@@ -1,10 +1,12 @@
 //! The command line: `volley serve`, `volley plugin build`.
 
-use crate::config::{AdminToken, Config, Flags, LogFormat, limits_help};
+use crate::config::{AdminToken, BadConfig, Config, Flags, LogFormat, check_name, limits_help};
+use crate::dev::Workbench;
 use crate::server::Server;
+use crate::topic::Pattern;
 use crate::{bench, toolchain};
 use anyhow::Context as _;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,12 +32,35 @@ enum Command {
     /// on stdout is `volley ready listen=ADDR admin=ADDR`; the log goes to stderr. SIGTERM or Ctrl-C drains: parked
     /// polls are answered, accepted events are routed, then it exits with 0.
     Serve(Box<Flags>),
+    /// Build a rule, serve it, and swap it on each save
+    ///
+    /// What does not compile is told in the compiler's words, and the version before serves on; the log on stderr has
+    /// what the rule logs. Example: `volley dev examples/announcements --topics 'news.>'`
+    Dev(Box<Dev>),
     /// Make and build rules
     #[command(subcommand)]
     Plugin(Plugin),
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
+}
+
+#[derive(Args)]
+struct Dev {
+    /// The folder of the rule's crate
+    dir: PathBuf,
+    /// What it is mounted on; may be repeated [default: >]
+    #[arg(long, value_name = "PATTERN")]
+    topics: Vec<Pattern>,
+    /// What its `init` gets, as JSON
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
+    rule_config: String,
+    #[command(flatten)]
+    serve: Flags,
+}
+
+fn json(text: &str) -> Result<String, String> {
+    serde_json::from_str::<serde_json::Value>(text).map(|json| json.to_string()).map_err(|error| error.to_string())
 }
 
 #[derive(Subcommand)]
@@ -64,11 +89,12 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.command {
         Command::Serve(flags) => match flags.resolve() {
-            Ok(config) => serve(config),
-            Err(bad) => {
-                eprintln!("volley: {bad}");
-                return ExitCode::from(2);
-            }
+            Ok(config) => serve(config, None),
+            Err(bad) => return wrong(&bad),
+        },
+        Command::Dev(dev) => match dev.serve.clone().resolve() {
+            Ok(config) => serve(config, Some(*dev)),
+            Err(bad) => return wrong(&bad),
         },
         Command::Plugin(Plugin::Build { dir, output }) => build(&dir, output.as_deref()),
         Command::Plugin(Plugin::Toolchain) => describe(),
@@ -83,10 +109,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+fn wrong(bad: &BadConfig) -> ExitCode {
+    eprintln!("volley: {bad}");
+    ExitCode::from(2)
+}
+
 /// Open files that are no client's: listeners, logs, operators.
 const OWN_FILES: u64 = 128;
 
-fn serve(mut config: Config) -> anyhow::Result<()> {
+fn serve(mut config: Config, dev: Option<Dev>) -> anyhow::Result<()> {
     log_to_stderr(config.log_format);
     if let Some(files) = raise_open_files() {
         // Clients must not use up the files that operators need to get in.
@@ -100,8 +131,19 @@ fn serve(mut config: Config) -> anyhow::Result<()> {
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let workbench = match dev {
+            None => None,
+            Some(dev) => tokio::select! {
+                workbench = lay_out(dev, &mut config) => Some(workbench?),
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            },
+        };
         let server = Server::start(config).await?;
         print_ready(&server)?;
+        if let Some(workbench) = workbench {
+            tokio::task::spawn_local(workbench.run(server.deployer.clone()));
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -111,6 +153,18 @@ fn serve(mut config: Config) -> anyhow::Result<()> {
     // Blocking threads of the runtime, if a plugin still loops, are not waited for.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Builds the rule of `volley dev` and puts it into the configuration.
+async fn lay_out(dev: Dev, config: &mut Config) -> anyhow::Result<Workbench> {
+    let folder = dev.dir.canonicalize().with_context(|| format!("no such folder: {}", dev.dir.display()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    check_name(&name).map_err(|words| anyhow::anyhow!("the folder {name:?} gives the plugin its name: {words}"))?;
+    let topics = if dev.topics.is_empty() { vec![">".parse()?] } else { dev.topics };
+    let mut workbench = Workbench::open(&folder, name)?;
+    let component = workbench.first_build().await;
+    workbench.mount(component, topics, &dev.rule_config, config);
+    Ok(workbench)
 }
 
 fn log_to_stderr(format: LogFormat) {

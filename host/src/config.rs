@@ -42,6 +42,9 @@ pub struct Flags {
     /// Keep nothing on disk but the admin token, in a per-user runtime file
     #[arg(long, env = "VOLLEY_EPHEMERAL")]
     ephemeral: bool,
+    /// Deploy components that are dropped in this folder: NAME.wasm becomes the active version of the plugin NAME
+    #[arg(long, value_name = "DIR", env = "VOLLEY_WATCH")]
+    watch: Option<PathBuf>,
     /// A file with the admin token; without it one is made and its file is printed
     #[arg(long, value_name = "FILE", env = "VOLLEY_ADMIN_TOKEN_FILE", conflicts_with = "admin_no_token")]
     admin_token_file: Option<PathBuf>,
@@ -142,6 +145,8 @@ pub struct Config {
     pub lanes: usize,
     /// Which pages may call.
     pub cors: Cors,
+    /// A folder from which components are deployed.
+    pub watch: Option<PathBuf>,
     /// Components by name.
     pub plugins: BTreeMap<String, Source>,
     /// Who routes what.
@@ -160,6 +165,7 @@ struct File {
     admin_token_file: Option<PathBuf>,
     admin_hosts: Vec<String>,
     data: Option<PathBuf>,
+    watch: Option<PathBuf>,
     log_format: Option<LogFormat>,
     workers: Option<u16>,
     lanes: Option<u16>,
@@ -235,6 +241,7 @@ impl Flags {
             workers: threads(self.workers.or(file.workers)),
             lanes: threads(self.lanes.or(file.lanes)),
             cors: cors(&self.cors_origins, file.cors, &at)?,
+            watch: self.watch.or(file.watch.map(|watch| folder.join(watch))),
             plugins,
             routes,
             limits: limits(&self.limits, file.limits, &at)?,

@@ -1,6 +1,7 @@
 //! Process groups, as in Erlang's `pg`: named sets of PIDs in a plugin's scopes. They outlive the plugin's versions;
 //! a session that ends leaves all of them.
 
+use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::limits::Limits;
 use crate::pid::Pid;
@@ -17,12 +18,14 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 type Name = (Arc<str>, String);
 /// The name of a group: any bytes.
 type Term = Arc<[u8]>;
+/// What the undo of a call weighs besides the group's name and the PIDs: about.
+const STEP_BYTES: u64 = 300;
 
 /// All scopes of all plugins.
 pub struct Groups {
     limits: Arc<Limits>,
     sessions: Arc<Sessions>,
-    scopes: Mutex<Map<Name, Arc<Scope>>>,
+    scopes: Arc<Mutex<Map<Name, Arc<Scope>>>>,
     memberships: Arc<AtomicU64>,
 }
 
@@ -44,27 +47,47 @@ struct Members {
 impl Groups {
     /// None yet.
     pub fn new(limits: Arc<Limits>, sessions: Arc<Sessions>) -> Self {
-        Self { limits, sessions, scopes: Mutex::default(), memberships: Arc::default() }
+        Self { limits, sessions, scopes: Arc::default(), memberships: Arc::default() }
     }
 
     /// A plugin's scope, made at the first time.
-    pub fn open(&self, plugin: &Arc<str>, name: &str) -> Allowed<Arc<Scope>> {
-        if name.is_empty() || name.len() as u64 > self.limits.group_bytes_max {
-            return badarg(format!("a scope's name has 1 to {} bytes", self.limits.group_bytes_max));
-        }
+    pub fn open(&self, by: &Caller, name: &str) -> Allowed<Arc<Scope>> {
+        let key = self.check(by, name)?;
         let mut scopes = self.scopes.lock();
-        let key = (plugin.clone(), name.to_owned());
         if let Some(scope) = scopes.get(&key) {
             return Ok(scope.clone());
         }
-        if scopes.keys().filter(|(owner, _)| owner == plugin).count() as u64 >= self.limits.scopes_max {
+        if scopes.keys().filter(|(owner, _)| *owner == by.plugin).count() as u64 >= self.limits.scopes_max {
             return Err(Denied::Limit("scopes_max"));
         }
-        let members = Members { memberships: self.memberships.clone(), ..Members::default() };
-        let (limits, sessions) = (self.limits.clone(), self.sessions.clone());
-        let scope = Arc::new(Scope { limits, sessions, members: Mutex::new(members) });
-        scopes.insert(key, scope.clone());
+        let scope = self.empty(&self.memberships);
+        scopes.insert(key.clone(), scope.clone());
+        drop(scopes);
+        if let Some(journal) = &by.journal {
+            let scopes = self.scopes.clone();
+            journal.record(STEP_BYTES, move || drop(scopes.lock().remove(&key)))?;
+        }
         Ok(scope)
+    }
+
+    /// The scope as `open` would find it; one that is not there is empty, and nobody else sees it.
+    pub fn preview(&self, by: &Caller, name: &str) -> Allowed<Arc<Scope>> {
+        let key = self.check(by, name)?;
+        let found = self.scopes.lock().get(&key).cloned();
+        Ok(found.unwrap_or_else(|| self.empty(&Arc::default())))
+    }
+
+    fn check(&self, by: &Caller, name: &str) -> Allowed<Name> {
+        if name.is_empty() || name.len() as u64 > self.limits.group_bytes_max {
+            return badarg(format!("a scope's name has 1 to {} bytes", self.limits.group_bytes_max));
+        }
+        Ok((by.plugin.clone(), name.to_owned()))
+    }
+
+    fn empty(&self, memberships: &Arc<AtomicU64>) -> Arc<Scope> {
+        let members = Members { memberships: memberships.clone(), ..Members::default() };
+        let (limits, sessions) = (self.limits.clone(), self.sessions.clone());
+        Arc::new(Scope { limits, sessions, members: Mutex::new(members) })
     }
 
     /// A dead PID leaves all groups. To be called after its session ended, so that nobody can join it again.
@@ -83,7 +106,7 @@ impl Groups {
 
 impl Scope {
     /// How many were not in the group before. The dead do not join.
-    pub fn join(&self, group: &[u8], pids: &[u64]) -> Allowed<u64> {
+    pub fn join(self: &Arc<Self>, by: &Caller, group: &[u8], pids: &[u64]) -> Allowed<u64> {
         if group.len() as u64 > self.limits.group_bytes_max {
             return badarg(format!("a group's name has at most {} bytes", self.limits.group_bytes_max));
         }
@@ -101,13 +124,38 @@ impl Scope {
                 return Err(Denied::Limit("group_members_max"));
             }
         }
-        Ok(pids.iter().filter(live).filter(|bits| members.add(group, **bits)).count() as u64)
+        let joined: Vec<u64> = pids.iter().filter(live).copied().filter(|bits| members.add(group, *bits)).collect();
+        drop(members);
+        let count = joined.len() as u64;
+        if let Some(journal) = by.journal.as_ref().filter(|_| count > 0) {
+            let (scope, group) = (self.clone(), group.to_vec());
+            journal.record(weigh_undo(&group, &joined), move || {
+                let mut members = scope.members.lock();
+                for bits in joined {
+                    members.remove(&group, bits);
+                }
+            })?;
+        }
+        Ok(count)
     }
 
     /// How many were in the group.
-    pub fn leave(&self, group: &[u8], pids: &[u64]) -> u64 {
+    pub fn leave(self: &Arc<Self>, by: &Caller, group: &[u8], pids: &[u64]) -> Allowed<u64> {
         let mut members = self.members.lock();
-        pids.iter().filter(|bits| members.remove(group, **bits)).count() as u64
+        let left: Vec<u64> = pids.iter().copied().filter(|bits| members.remove(group, *bits)).collect();
+        drop(members);
+        let count = left.len() as u64;
+        if let Some(journal) = by.journal.as_ref().filter(|_| count > 0) {
+            let (scope, group) = (self.clone(), group.to_vec());
+            journal.record(weigh_undo(&group, &left), move || {
+                let mut members = scope.members.lock();
+                let live = |bits: &&u64| Pid::from_bits(**bits).is_some_and(|pid| scope.sessions.is_live(pid));
+                for bits in left.iter().filter(live) {
+                    members.add(&group, *bits);
+                }
+            })?;
+        }
+        Ok(count)
     }
 
     /// In ascending order.
@@ -194,6 +242,31 @@ impl Members {
     }
 }
 
+/// What the undo of a join or a leave weighs, about.
+fn weigh_undo(group: &[u8], pids: &[u64]) -> u64 {
+    STEP_BYTES + (group.len() + size_of_val(pids)) as u64
+}
+
+#[cfg(test)]
+impl Groups {
+    /// All there is to say of all scopes, for tests.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for ((plugin, name), scope) in self.scopes.lock().iter() {
+            lines.push(format!("scope {plugin}:{name}"));
+            let members = scope.members.lock();
+            for (group, pids) in &members.groups {
+                lines.extend(pids.iter().map(|pid| format!("{plugin}:{name} {group:?} has {pid}")));
+            }
+            for (pid, groups) in &members.of {
+                lines.extend(groups.iter().map(|group| format!("{plugin}:{name} {pid} is in {group:?}")));
+            }
+        }
+        lines.sort();
+        lines
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +297,8 @@ mod tests {
             let sessions = Arc::new(Sessions::new(0, limits.clone()));
             let pids: Vec<Pid> = (0..8).map(|_| sessions.open(None, None).unwrap().pid).collect();
             let groups = Groups::new(limits, sessions.clone());
-            let scope = groups.open(&"plugin".into(), "scope").unwrap();
+            let by = Caller::of("plugin");
+            let scope = groups.open(&by, "scope").unwrap();
             let (mut model, mut dead) = (BTreeSet::new(), BTreeSet::new());
             let bits = |indices: &[usize]| indices.iter().map(|index| pids[*index].to_bits()).collect::<Vec<_>>();
             for step in steps {
@@ -235,14 +309,14 @@ mod tests {
                         joined = &joined - &model;
                         let fits = model.len() + joined.len() <= 9;
                         let expected = if fits { Ok(joined.len() as u64) } else { Err(Denied::Limit("group_members_max")) };
-                        prop_assert_eq!(scope.join(&[group], &bits(&who)), expected);
+                        prop_assert_eq!(scope.join(&by, &[group], &bits(&who)), expected);
                         if fits {
                             model.append(&mut joined);
                         }
                     }
                     Step::Leave(group, who) => {
                         let left = who.iter().filter(|pid| model.remove(&(group, **pid))).count() as u64;
-                        prop_assert_eq!(scope.leave(&[group], &bits(&who)), left);
+                        prop_assert_eq!(scope.leave(&by, &[group], &bits(&who)), Ok(left));
                     }
                     Step::Exit(pid) => {
                         sessions.end(pids[pid]);

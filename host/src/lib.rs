@@ -15,6 +15,7 @@ pub mod server;
 pub mod accept;
 pub mod connection;
 pub mod event;
+pub mod fault;
 pub mod generation;
 pub mod idempotency;
 pub mod lane;
@@ -46,8 +47,10 @@ pub mod token;
 pub mod topic;
 
 // What rules keep and wait for.
+pub mod caller;
 pub mod denied;
 pub mod groups;
+pub mod journal;
 pub mod places;
 pub mod shared;
 pub mod sync;
@@ -55,8 +58,10 @@ pub mod tables;
 pub mod timers;
 
 // How rules are replaced while all this runs.
+pub mod changes;
 pub mod deploy;
-pub mod journal;
+pub mod dev;
+pub mod watch;
 
 // Around it.
 pub mod admin_token;
@@ -66,4 +71,5 @@ pub mod clock;
 pub mod histogram;
 pub mod log_lines;
 pub mod metrics;
+pub mod plugin_logs;
 pub mod toolchain;

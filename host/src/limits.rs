@@ -112,8 +112,6 @@ limits! {
     rollback_recent_ms = 600_000;
     /// A plugin's lanes come to a swap within this time and that of one event; a code change is given up otherwise.
     pause_ms_max = 5_000;
-    /// What a code change may undo: bytes of what it changed; more fails it.
-    undo_bytes_max = 256 * MIB;
     /// Plugins known to the server; pushing a further one is refused.
     plugins_max = 64;
     /// Pushed versions of one plugin; a further one takes the place of the oldest that is not in use.
@@ -122,6 +120,10 @@ limits! {
     component_bytes_max = 64 * MIB;
     /// Rows of the routes; more is refused.
     routes_max = 1_000;
+    /// A rule's time to bring its tables into another version's layout; then it is stopped and all of it is undone.
+    upgrade_ms_max = 30_000;
+    /// Bytes that a code change may keep for its undo, overhead included (about); a write beyond is a system-limit.
+    undo_bytes_max = 256 * MIB;
     /// Linear memory of one instance of a rule; growing beyond fails in the guest.
     instance_bytes_max = 64 * MIB;
     /// An instance is replaced after this many events.
@@ -162,6 +164,14 @@ limits! {
     log_lines_max = 100;
     /// Lines that one lane logs in a second, of its rule and of its faults; further ones are dropped and counted.
     log_lines_per_s_max = 200;
+    /// Lines of a plugin that are kept for operators who look later; the oldest is dropped.
+    plugin_log_lines_max = 1_000;
+    /// Bytes of these lines; the oldest is dropped.
+    plugin_log_bytes_max = MIB;
+    /// Lines that an operator who follows a plugin may be behind; then some are left out, and it is told how many.
+    plugin_log_unread_lines_max = 256;
+    /// Operators who follow plugins at once; a further one is a 503.
+    plugin_log_readers_max = 16;
     /// How long the answer to an Idempotency-Key is remembered.
     idempotency_ms = 300_000;
     /// Idempotency keys remembered; the oldest is forgotten.
@@ -202,6 +212,10 @@ impl Limits {
             (self.route_ms_max >= 10, "route_ms_max is at least 10"),
             (self.rollback_traps_max >= 1, "rollback_traps_max is at least 1"),
             (self.plugin_versions_max >= 3, "plugin_versions_max is at least 3"),
+            (
+                (1..=65_536).contains(&self.plugin_log_unread_lines_max),
+                "plugin_log_unread_lines_max is from 1 to 65536",
+            ),
             (self.sessions_max <= crate::pid::SLOTS_MAX.into(), "sessions_max is at most 33554432"),
             (self.event_bytes_max <= u64::from(u32::MAX) / 8, "event_bytes_max is at most 512 MiB"),
             (self.linger_ms <= DAY_MS * 365, "linger_ms is at most a year"),

@@ -15,6 +15,8 @@ const MEMBERSHIP_BYTES: u64 = 100;
 /// What a timer weighs besides its data, and an idempotency key: about.
 const TIMER_BYTES: u64 = 256;
 const KEY_BYTES: u64 = 768;
+/// What a line of a plugin's log weighs besides its words: about.
+const LINE_BYTES: u64 = 192;
 
 /// How many there are of what limits are for each.
 pub struct Counts {
@@ -42,8 +44,17 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("tables", limits.tables_bytes_max),
         ("groups", limits.group_members_max * MEMBERSHIP_BYTES),
         ("timers", plugins * (limits.timers_bytes_max + limits.timers_max * TIMER_BYTES)),
+        // Of one code change: they are done one after the other.
+        ("undo", limits.undo_bytes_max),
+        ("plugin logs", plugins * plugin_log(limits)),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]
+}
+
+/// What is kept for operators, and what those who follow have not read yet.
+fn plugin_log(limits: &Limits) -> u64 {
+    let unread = limits.plugin_log_unread_lines_max * (limits.log_bytes_max + LINE_BYTES);
+    limits.plugin_log_bytes_max + limits.plugin_log_lines_max * LINE_BYTES + unread
 }
 
 /// The sum, and its largest parts, for people.

@@ -1,5 +1,6 @@
 //! From what a rule said to the complete list of PIDs: each once, in no particular order.
 
+use crate::caller::Caller;
 use crate::groups::Groups;
 use crate::limits::Limits;
 use crate::outcome::{Recipients, SetOp};
@@ -78,7 +79,7 @@ impl<'a> Resolver<'a> {
         match op {
             SetOp::Pids(pids) => list = pids,
             SetOp::Subscribers(topic) => self.subscriptions.copy_into(&topic, &mut list),
-            SetOp::Members { scope, group } => match self.groups.open(self.plugin, &scope) {
+            SetOp::Members { scope, group } => match self.groups.open(&Caller::of(self.plugin.clone()), &scope) {
                 Ok(scope) => scope.copy_into(&group, &mut list),
                 Err(denied) => return Err(format!("the scope {scope:?} of a recipient expression: {denied}")),
             },

@@ -16,6 +16,7 @@ use crate::protocol::admin::{self, Door, Operators};
 use crate::routes::Routes;
 use crate::shared::Shared;
 use crate::volley::Writer;
+use crate::watch::Watch;
 use crate::worker;
 use crate::workers::{Inbox, Workers};
 use anyhow::Context as _;
@@ -49,6 +50,8 @@ pub struct Server {
     pub admin: SocketAddr,
     /// Where operators find their token.
     pub admin_token_file: Option<PathBuf>,
+    /// What changes plugins and routes.
+    pub deployer: Arc<Deployer>,
     node: Arc<Node>,
     acceptor: Acceptor,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
@@ -80,15 +83,18 @@ impl Server {
             token: admin_token.token,
             looks_are_free: admin.ip().is_loopback(),
         };
+        if let Some(folder) = &config.watch {
+            spawn_local(Watch::over(folder)?.run(deployer.clone()));
+        }
         let operators = Rc::new(Operators { node: node.clone(), deployer: deployer.clone(), door });
         spawn_local(serve_admin(admin_listener, operators));
-        spawn_local(roll_back(deployer, alarmed));
+        spawn_local(roll_back(deployer.clone(), alarmed));
         spawn_local(fire_timers(node.clone()));
         let ticking = start_ticking(node.clone())?;
         let acceptor = Acceptor::start(listener, shared)?;
         let listen = acceptor.address;
         let admin_token_file = admin_token.file;
-        Ok(Self { listen, admin, admin_token_file, node, acceptor, workers, stop_workers, _ticking: ticking })
+        Ok(Self { listen, admin, admin_token_file, deployer, node, acceptor, workers, stop_workers, _ticking: ticking })
     }
 
     /// Goes down gently: nothing new is taken on, parked polls are ended one after the other, what was accepted is

@@ -5,6 +5,7 @@ use crate::groups::Groups;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::places::Places;
+use crate::plugin_logs::PluginLogs;
 use crate::sessions::Sessions;
 use crate::subscriptions::Subscriptions;
 use crate::tables::Tables;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub event_ids: EventIds,
     /// The threads that serve connections.
     pub workers: Workers,
+    /// What plugins log.
+    pub plugin_logs: PluginLogs,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -48,6 +51,7 @@ impl Shared {
             timers: Timers::new(limits.clone()),
             bodies: Places::default(),
             event_ids: EventIds::default(),
+            plugin_logs: PluginLogs::new(limits.clone()),
             metrics: Metrics::default(),
             sessions,
             workers,

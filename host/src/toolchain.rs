@@ -15,6 +15,7 @@ mod compiler;
 mod component;
 mod debian;
 mod linker;
+mod names;
 
 use std::path::{Path, PathBuf};
 
@@ -40,13 +41,8 @@ pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
     let tools = Tools::find(&dir)?;
     let made = cargo::build(&dir, &tools.compiler, &tools.linker)?;
     let component = component::read(&made)?;
-    let path = match out {
-        Some(out) => {
-            component.write(out)?;
-            out.to_owned()
-        }
-        None => made,
-    };
+    let path = out.map_or(made, Path::to_owned);
+    component.write(&path)?;
     Ok(Built { path, size: component.size(), sha256: component.sha256(), toolchain: tools.describe() })
 }
 

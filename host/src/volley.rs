@@ -17,6 +17,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// Volleys are told apart by number, so that each lists a poll once.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -65,9 +66,21 @@ fn too_much_waits() -> (u16, Bytes) {
     (problem.status().as_u16(), problem.body().into())
 }
 
+/// What one volley was, to be counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Fired {
+    /// Messages that it put into mailboxes, counted once for each mailbox.
+    pub mailboxes: u64,
+    /// Polls that it called.
+    pub sockets: u64,
+    /// What answering them took, or giving them to the workers.
+    pub took: Duration,
+}
+
 /// One batched send.
 pub struct Volley {
     number: u64,
+    mailboxes: u64,
     /// Sessions with a parked poll, by the worker that serves their connection.
     called: Vec<Vec<Pid>>,
     writer: Writer,
@@ -76,12 +89,13 @@ pub struct Volley {
 impl Volley {
     /// Empty.
     pub fn new(workers: usize) -> Self {
-        Self { number: 0, called: (0..workers).map(|_| Vec::new()).collect(), writer: Writer::default() }
+        Self { number: 0, mailboxes: 0, called: (0..workers).map(|_| Vec::new()).collect(), writer: Writer::default() }
     }
 
     /// Begins a fresh one.
     pub fn begin(&mut self) {
         self.number = NUMBERS.fetch_add(1, Relaxed);
+        self.mailboxes = 0;
     }
 
     /// Puts a message into the mailboxes of all live recipients; how many that were.
@@ -95,13 +109,15 @@ impl Volley {
             }
             live += 1;
         }
+        self.mailboxes += live;
         live
     }
 
-    /// Answers all polls that were called; how many that were.
-    pub fn fire(&mut self, sessions: &Sessions, workers: &Workers, limits: &Limits) -> usize {
-        let called = self.called.iter().map(Vec::len).sum();
-        if called as u64 <= limits.volley_inline_pids_max {
+    /// Answers all polls that were called.
+    pub fn fire(&mut self, sessions: &Sessions, workers: &Workers, limits: &Limits) -> Fired {
+        let begun = Instant::now();
+        let sockets = self.called.iter().map(Vec::len).sum::<usize>() as u64;
+        if sockets <= limits.volley_inline_pids_max {
             for pid in self.called.iter_mut().flat_map(|pids| pids.drain(..)) {
                 self.writer.fire(sessions, limits, pid);
             }
@@ -114,6 +130,6 @@ impl Volley {
                 workers.fire(worker, std::mem::take(pids));
             }
         }
-        called
+        Fired { mailboxes: self.mailboxes, sockets, took: begun.elapsed() }
     }
 }

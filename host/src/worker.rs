@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -69,12 +69,14 @@ async fn answer(node: Arc<Node>, mut volleys: UnboundedReceiver<Vec<crate::pid::
     let shared = &node.shared;
     let mut writer = Writer::default();
     while let Some(pids) = volleys.recv().await {
+        let begun = Instant::now();
         for chunk in pids.chunks(shared.limits.volley_chunk_pids_max as usize) {
             for pid in chunk {
                 writer.fire(&shared.sessions, &shared.limits, *pid);
             }
             tokio::task::yield_now().await;
         }
+        shared.metrics.worker_volley.add_ns(begun.elapsed().as_nanos() as u64);
     }
 }
 

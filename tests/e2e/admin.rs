@@ -1,10 +1,11 @@
 //! What operators can look at: health, numbers, plugins, routes, tables, sessions.
 
 use crate::client::{Session, publish};
-use crate::harness::{Server, in_path, wait_until};
+use crate::harness::{Server, in_path, wait_until, workspace};
 use crate::http::{Response, call, get};
 use crate::rooms::{enter, say};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 #[track_caller]
 fn look(server: &Server, target: &str) -> Value {
@@ -56,6 +57,40 @@ fn the_numbers_are_prometheus_text() {
     ann.poll(0);
     let _parked = ann.park(&server);
     assert_eq!(server.metric("volley_parked_polls"), 1);
+}
+
+/// The page that operators read names what a server says, and a server says all that it names.
+#[test]
+fn the_numbers_are_those_of_the_page() {
+    let server = Server::start(&[]);
+    let page = std::fs::read_to_string(workspace().join("host/METRICS.md")).expect("the page");
+    let listed: BTreeSet<&str> =
+        page.lines().filter_map(|row| row.strip_prefix("| `volley_")?.split('`').next()).collect();
+    let scrape = call(&server.admin, &get("/metrics"));
+    let told: BTreeSet<String> = scrape
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE volley_")?.split_once(' '))
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect();
+    assert!(told.iter().map(String::as_str).eq(listed.iter().copied()), "{told:?} is not {listed:?}");
+}
+
+#[test]
+fn volleys_and_recipients_are_counted() {
+    let server = Server::start_plain(&[]);
+    let mut ann = Session::on(&server, "admin.volleys");
+    let bob = Session::on(&server, "admin.volleys");
+    ann.poll(0);
+    let _parked = ann.park(&server);
+    let before = server.metric("volley_volley_seconds_count");
+    publish(&server, "admin.volleys", &json!(1));
+    server.wait_for_metric("volley_volley_seconds_count", before + 1);
+    let recipients = |line: &&str| line.starts_with("volley_event_recipients_sum{plugin=\"topic\"} ");
+    let scrape = call(&server.admin, &get("/metrics"));
+    let line = scrape.text().lines().find(recipients).unwrap_or_else(|| panic!("no recipients: {scrape}")).to_owned();
+    assert!(line.ends_with(" 2.0"), "{line}");
+    drop(bob);
 }
 
 #[test]

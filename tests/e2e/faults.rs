@@ -2,7 +2,7 @@
 
 use crate::client::{Session, batch_of, events, publish, try_publish};
 use crate::harness::{Server, wait_until};
-use crate::http::{Connection, call, post};
+use crate::http::{Connection, call, get, post};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -128,10 +128,66 @@ fn a_timer_that_traps() {
 }
 
 #[test]
-fn faults_are_counted() {
-    let server = Server::start_with_probe(&[]);
-    try_publish(&server, "probe.count", &json!({"do": "trap", "words": "seventeen elephants"})).problem(502);
-    assert_eq!(server.metric("volley_faults_total"), 1);
+fn faults_are_counted_by_kind() {
+    let server = Server::start_with_probe(&["--limit", "route_ms_max=50"]);
+    let faults = [
+        ("panic", json!({"do": "trap", "words": "seventeen elephants"})),
+        ("trap", json!({"do": "recurse"})),
+        ("deadline", json!({"do": "loop"})),
+        ("memory", json!({"do": "alloc", "mib": 1000})),
+        ("answer", json!({"do": "bad-json", "json": "{"})),
+    ];
+    for (before, (kind, fault)) in faults.iter().enumerate() {
+        assert_eq!(server.metric("volley_faults_total"), before as u64);
+        try_publish(&server, "probe.count", fault).problem(502);
+        let of_kind = format!("volley_faults_total{{plugin=\"probe\",kind=\"{kind}\"}} 1");
+        let scrape = call(&server.admin, &get("/metrics"));
+        assert!(scrape.text().lines().any(|line| line == of_kind), "no {of_kind:?} in {scrape}");
+    }
+}
+
+/// Operators see where the rule was, and in which version; clients only what it said.
+#[test]
+fn a_fault_names_the_functions_that_the_rule_was_in() {
+    let server = Server::shared_with_probe();
+    let versions = call(&server.admin, &get("/admin/v1/plugins/probe")).json();
+    let version = versions["active"].as_str().expect("a version")[.."sha256:".len() + 12].to_owned();
+    let faults = [
+        (json!({"do": "trap", "words": "seven named dwarfs"}), "seven named dwarfs", "guest_probe::obey"),
+        (json!({"do": "recurse"}), "trapped", "guest_probe::faults::recurse"),
+        (json!({"do": "loop"}), "route_ms_max", "guest_probe::"),
+    ];
+    for (at, (fault, words, function)) in faults.iter().enumerate() {
+        let topic = format!("probe.named-{at}");
+        let detail = try_publish(&server, &topic, fault).problem(502);
+        assert!(detail.contains(words) && !detail.contains("guest_probe::"), "{detail}");
+        let tags = [&*topic, "plugin=\"probe\"", &version, "event=", "the plugin failed", words, function];
+        let said = || server.stderr().lines().any(|line| tags.iter().all(|tag| line.contains(tag)));
+        wait_until(&format!("the log to say {tags:?} in a line"), || said().then_some(()));
+    }
+    let log = server.stderr();
+    let named = log.lines().filter(|line| line.contains("the plugin failed") && line.contains("probe.named-"));
+    for line in named {
+        for machinery in ["core::panicking", "std::panicking", "_ZN", "volley_plugin::glue"] {
+            assert!(!line.contains(machinery), "{line}");
+        }
+    }
+}
+
+#[test]
+fn memory_of_a_plugins_instances_is_counted_and_comes_back() {
+    const MIB: u64 = 1 << 20;
+    let server = Server::start_with_probe(&["--lanes", "1"]);
+    let memory = || server.metric("volley_instance_memory_bytes");
+    let before = memory();
+    assert!(before > 0, "two plugins have an instance each");
+    publish(&server, "probe.counted", &json!({"do": "alloc", "mib": 20}));
+    assert!(memory() >= before + 20 * MIB, "{before} {}", memory());
+    let instances = server.metric("volley_instances");
+    try_publish(&server, "probe.counted", &json!({"do": "trap", "words": "away with it"})).problem(502);
+    // A fresh one takes its place, after the publisher was told.
+    publish(&server, "probe.counted", &json!("next"));
+    assert_eq!((memory(), server.metric("volley_instances")), (before, instances));
 }
 
 #[test]

@@ -100,6 +100,12 @@ impl Server {
     /// Runs this command, which is to be a server.
     #[track_caller]
     pub(crate) fn start_as(command: &mut Command) -> Self {
+        Self::start_slowly_as(command, PATIENCE)
+    }
+
+    /// The same for one that has much to do first.
+    #[track_caller]
+    pub(crate) fn start_slowly_as(command: &mut Command, patience: Duration) -> Self {
         let mut child = command
             .args(fresh_components())
             .stdin(Stdio::null())
@@ -109,7 +115,7 @@ impl Server {
             .unwrap_or_else(|wrong| panic!("{}: {wrong}", volley_path().display()));
         let stderr = Log::of(child.stderr.take().expect("piped"));
         let stdout = Log::of(child.stdout.take().expect("piped"));
-        let Some(ready) = stdout.first_line() else {
+        let Some(ready) = stdout.first_line(patience) else {
             let _ = child.kill();
             panic!("the server did not get ready:\n{}", stderr.text());
         };
@@ -250,8 +256,8 @@ impl Log {
         self.text.lock().expect("the log").clone()
     }
 
-    fn first_line(&self) -> Option<String> {
-        self.first_line.lock().expect("the log").recv_timeout(PATIENCE).ok()
+    fn first_line(&self, patience: Duration) -> Option<String> {
+        self.first_line.lock().expect("the log").recv_timeout(patience).ok()
     }
 }
 

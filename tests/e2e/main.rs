@@ -64,6 +64,7 @@ mod config; // the config file
 mod conversation; // the printed curl conversation
 mod drain; // SIGTERM
 mod operators; // the admin token
+mod watch; // deploying by writing files
 
 // Real traffic.
 mod irc; // logs of a chat channel, replayed

@@ -115,5 +115,5 @@ fn all_mailboxes_together_are_bounded_and_who_has_little_loses_nothing() {
         lost += page.gap.unwrap_or(0);
     }
     assert!(lost > 0, "7 MB do not fit");
-    assert_eq!(server.metric("volley_mailbox_dropped"), lost);
+    assert_eq!(server.metric("volley_mailbox_dropped_total"), lost);
 }

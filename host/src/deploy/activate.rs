@@ -4,6 +4,7 @@ use super::Deployer;
 use super::known::{Before, CodeChange, Known, RolledBack};
 use super::refused::Refused;
 use crate::clock;
+use crate::metrics::RolledBackBy;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,7 +56,9 @@ impl Deployer {
             );
         }
         plugin.swapped_at = Some(Instant::now());
-        self.swap(&mut next, name, change).await?;
+        let metrics = self.metrics(name);
+        self.swap(&mut next, name, change).await.inspect_err(|_| drop(metrics.swap_failures.inc()))?;
+        metrics.swaps.inc();
         Ok(self.swapped(next, name, notes))
     }
 
@@ -64,6 +67,7 @@ impl Deployer {
         let _turn = self.turn().await?;
         self.known().plugin(name)?.check_current(if_current)?;
         let next = self.back(name).await?;
+        self.metrics(name).rollbacks.of(RolledBackBy::Operator).inc();
         Ok(self.swapped(next, name, Vec::new()))
     }
 
@@ -83,6 +87,7 @@ impl Deployer {
         let (from, to) = (active.id.clone(), before.version.id.clone());
         match self.back(name).await {
             Ok(mut next) => {
+                self.metrics(name).rollbacks.of(RolledBackBy::Traps).inc();
                 tracing::error!(plugin = name, from, to, why, "rolled back by itself");
                 if let Some(plugin) = next.plugins.get_mut(name) {
                     plugin.rolled_back = Some(RolledBack { at_ms: clock::unix_ms(), from, to, why });
@@ -123,6 +128,9 @@ impl Deployer {
         let plugin = &next.plugins[name];
         let current = plugin.active.as_ref().map(|version| version.id.clone()).unwrap_or_default();
         let previous = plugin.before.as_ref().map(|before| before.version.id.clone());
+        if let Some(running) = &plugin.running {
+            self.metrics(name).generation.set(running.generation().number as i64);
+        }
         tracing::info!(plugin = name, current, previous, "active");
         self.known.store(Arc::new(next));
         Swapped { current, previous, notes }

@@ -21,6 +21,7 @@ pub use refused::Refused;
 pub use version::{Origin, Version};
 
 use crate::config::Source;
+use crate::metrics::PluginMetrics;
 use crate::node::Node;
 use crate::plugin::Alarm;
 use crate::router::{Engine, Guest, Info, Mounted, Rule};
@@ -69,6 +70,10 @@ impl Deployer {
             return Err(Refused::Failed("the server is going down".into()));
         }
         Ok(turn)
+    }
+
+    fn metrics(&self, name: &str) -> Arc<PluginMetrics> {
+        self.node.shared.metrics.of_plugin(&name.into())
     }
 
     /// How long the lanes of a plugin may take to come to a swap.

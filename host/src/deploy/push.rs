@@ -63,6 +63,7 @@ impl Deployer {
         tracing::info!(plugin = name, version = version.short(), bytes = version.size, "pushed");
         self.keep(&next)?;
         self.known.store(Arc::new(next));
+        self.metrics(name).pushes.inc();
         Ok(Pushed { version, is_new: same.is_none() })
     }
 

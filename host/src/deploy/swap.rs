@@ -29,7 +29,7 @@ impl Deployer {
         }
         let journal = Arc::new(Journal::new(self.node.shared.limits.undo_bytes_max));
         let undo = |refused| {
-            journal.undo(&self.node.shared);
+            journal.undo();
             refused
         };
         let paused = match &next.plugin(name)?.running {
@@ -42,6 +42,7 @@ impl Deployer {
         let prepared = self.go_live(prepared, Some(&journal)).await.map_err(undo)?;
         self.keep(next).map_err(undo)?;
         self.store(next, name, prepared)?;
+        journal.keep();
         drop(paused);
         self.settle(next, name).await;
         Ok(())
@@ -105,7 +106,6 @@ impl Deployer {
         let (shared, journal) = (self.node.shared.clone(), journal.clone());
         let run = move || -> Result<(), Fault> {
             let mut guest = Guest::warm(&mounted, &shared)?;
-            guest.go_live(Some(&journal))?;
             match change {
                 CodeChange::Down => guest.downgrade(&other, &journal),
                 _ => guest.upgrade(&other, &mounted.config, &journal),

@@ -87,7 +87,7 @@ impl Guests {
         if std::mem::take(&mut self.lost) {
             for (guest, mounted) in self.current.iter_mut().zip(&self.generation.mounted) {
                 if guest.is_none() {
-                    *guest = fresh(mounted, &self.shared).ok();
+                    *guest = Guest::live(mounted, &self.shared).ok();
                 }
             }
         }
@@ -106,7 +106,7 @@ fn route(
     }
     let guest = match place {
         Some(guest) => guest,
-        None => match fresh(mounted, shared) {
+        None => match Guest::live(mounted, shared) {
             Ok(guest) => place.insert(guest),
             Err(fault) => return (Err(fault), false),
         },
@@ -117,9 +117,4 @@ fn route(
         *place = None;
     }
     (routed, failed)
-}
-
-/// An instance of a rule that is active.
-fn fresh(mounted: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Guest, Fault> {
-    Guest::warm(mounted, shared)
 }

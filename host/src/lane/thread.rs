@@ -5,14 +5,16 @@ use super::guests::Guests;
 use super::queue::Queue;
 use super::slow::{Admitted, Slow};
 use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
+use crate::fault::{Fault, FaultKind};
 use crate::generation::Generation;
-use crate::log_lines::{LogRate, one_line};
+use crate::log_lines::LogRate;
 use crate::message::Message;
 use crate::metrics::PluginMetrics;
 use crate::on_trap::OnTrap;
 use crate::outcome::{Delivery, Outcome, Recipients, Refusal};
 use crate::pid::Pid;
 use crate::plugin::Alarm;
+use crate::plugin_logs::Level;
 use crate::protocol::{message, payload};
 use crate::recipients::Resolver;
 use crate::session::ExitReason;
@@ -63,6 +65,9 @@ impl LaneThread {
             let begun = Instant::now();
             let (mut now, mut fired) = (begun, begun);
             let any = !self.batch.is_empty();
+            if any {
+                self.metrics.batch.add(self.batch.len() as u64);
+            }
             while let Some(event) = self.batch.pop_front() {
                 match self.slow.admit(event, now) {
                     Admitted::Now(event) => now = self.route_one(event, now),
@@ -128,11 +133,8 @@ impl LaneThread {
     }
 
     fn fire(&mut self) {
-        let polls = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
-        if polls > 0 {
-            self.shared.metrics.volleys.inc();
-            self.shared.metrics.volley_polls.inc_by(polls as u64);
-        }
+        let fired = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
+        self.metrics.fired(&fired);
         self.volley.begin();
     }
 
@@ -141,7 +143,8 @@ impl LaneThread {
         let handled = std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event)));
         handled.unwrap_or_else(|_| {
             self.guests.drop_all();
-            Err(self.failed(event, "the host panicked; this is a bug of the server, see its log"))
+            let words = "the host panicked; this is a bug of the server, see its log";
+            Err(self.failed(event, &Fault::new(FaultKind::Host, words)))
         })
     }
 
@@ -199,7 +202,7 @@ impl LaneThread {
         let fault = match routed {
             Ok(Ok(outcome)) => return Ok(outcome),
             Ok(Err(refusal)) => return Err(self.refused(event, refusal)),
-            Err(fault) => self.failed(event, &fault.to_string()),
+            Err(fault) => self.failed(event, &fault),
         };
         match on_trap {
             OnTrap::Fail => Err(fault),
@@ -208,7 +211,7 @@ impl LaneThread {
                 None => Err(fault),
                 Some(Ok(Ok(outcome))) => Ok(outcome),
                 Some(Ok(Err(refusal))) => Err(self.refused(event, refusal)),
-                Some(Err(fault)) => Err(self.failed(event, &format!("the version before, too: {fault}"))),
+                Some(Err(fault)) => Err(self.failed(event, &fault.within("the version before, too"))),
             },
         }
     }
@@ -225,7 +228,7 @@ impl LaneThread {
             if let Some((_, config)) = self.guests.generation().row(&event.topic) {
                 self.guests.drop_one(config);
             }
-            self.failed(event, &words)
+            self.failed(event, &Fault::new(FaultKind::Answer, words))
         })?;
         let mut recipients = 0;
         for (pids, message) in &prepared {
@@ -234,7 +237,7 @@ impl LaneThread {
         for pid in remove.into_iter().filter_map(Pid::from_bits) {
             self.unsubscribe(&event.topic, pid);
         }
-        self.metrics.recipients.inc_by(recipients);
+        self.metrics.recipients.add(recipients);
         Ok(Routed { event: event.id, recipients })
     }
 
@@ -311,18 +314,25 @@ impl LaneThread {
         }
     }
 
-    fn failed(&self, event: &Event, words: &str) -> Unrouted {
-        self.metrics.faults.inc();
+    /// Operators are told where the rule was; whoever caused the event is told in words.
+    fn failed(&self, event: &Event, fault: &Fault) -> Unrouted {
+        self.metrics.faults.of(fault.kind()).inc();
         let generation = self.guests.generation();
         if generation.trapped(&self.shared.limits) {
             // Nobody listens only when the server goes down.
             let _ = self.alarms.send((self.plugin.clone(), generation.number));
         }
         if let Some(unsaid) = self.log.borrow_mut().admit(self.shared.limits.log_lines_per_s_max) {
-            let (plugin, line) = (&*self.plugin, one_line(words));
-            tracing::error!(plugin, topic = %event.topic, event = event.id, unsaid, "the plugin failed: {line}");
+            let (log, version) =
+                (self.shared.plugin_logs.of_plugin(&self.plugin), generation.rule.short_version().into());
+            if unsaid > 0 {
+                let words = format!("{unsaid} faults were not logged (log_lines_per_s_max)");
+                log.write(Level::Warning, &version, None, &words);
+            }
+            let at = (event.topic.clone(), event.id);
+            log.write(Level::Error, &version, Some(&at), &format!("the plugin failed: {}", fault.report()));
         }
-        Unrouted::Failed(words.into())
+        Unrouted::Failed(fault.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! From the bottom: `payload`, `message` and `answer` render what travels through mailboxes; `query`, `plain` and `batch`
 //! read what comes in, and know text only; `http` and `problem` are what all calls share; `client` and `admin` are the
-//! calls.
+//! calls; `plugin_log` renders what plugins log.
 
 pub mod admin;
 pub mod answer;
@@ -13,5 +13,6 @@ pub mod http;
 pub mod message;
 pub mod payload;
 pub mod plain;
+pub mod plugin_log;
 pub mod problem;
 pub mod query;

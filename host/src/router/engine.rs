@@ -2,12 +2,12 @@
 
 use crate::clock;
 use crate::limits::Limits;
-use crate::router::contract::{Plugin, PluginPre};
+use crate::router::contract::{Plugin, PluginIndices};
 use crate::router::host::HostState;
 use crate::router::mismatches::mismatches;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// A guest's time is measured in these.
@@ -27,7 +27,11 @@ pub struct Rule {
     pub version: String,
     /// Bytes of the component.
     pub size: usize,
-    pub(super) ready: PluginPre<HostState>,
+    pub(super) ready: InstancePre<HostState>,
+    pub(super) exports: PluginIndices,
+    /// What only rules with a layout of their own export.
+    pub(super) upgrade: Option<ComponentExportIndex>,
+    pub(super) downgrade: Option<ComponentExportIndex>,
 }
 
 impl Engine {
@@ -78,8 +82,14 @@ impl Engine {
         let compiled = Component::new(&self.engine, component)
             .map_err(|error| vec![format!("this is not a valid component: {}", error.root_cause())])?;
         let unfit = |error: wasmtime::Error| vec![format!("the component does not fit the contract: {error:#}")];
-        let ready = self.linker.instantiate_pre(&compiled).and_then(PluginPre::new).map_err(unfit)?;
-        Ok(Rule { version: version(component), size: component.len(), ready })
+        let ready = self.linker.instantiate_pre(&compiled).map_err(unfit)?;
+        let exports = PluginIndices::new(&ready).map_err(unfit)?;
+        let optional = |interface: &str, function: &str| {
+            let interface = compiled.get_export_index(None, format!("volley:router/{interface}@0.1.0"))?;
+            compiled.get_export_index(Some(&interface), function)
+        };
+        let (upgrade, downgrade) = (optional("migration", "upgrade"), optional("reversal", "downgrade"));
+        Ok(Rule { version: version(component), size: component.len(), ready, exports, upgrade, downgrade })
     }
 }
 
@@ -89,6 +99,16 @@ pub fn version(component: &[u8]) -> String {
 }
 
 impl Rule {
+    /// Whether it brings the tables of another version into its own layout.
+    pub fn migrates(&self) -> bool {
+        self.upgrade.is_some()
+    }
+
+    /// Whether it can bring them back into the layout of the version before.
+    pub fn reverses(&self) -> bool {
+        self.downgrade.is_some()
+    }
+
     /// The short form of its version, for people.
     pub fn short_version(&self) -> &str {
         &self.version[.."sha256:".len() + 12]

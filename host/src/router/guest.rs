@@ -1,19 +1,21 @@
 //! One instance of a rule, owned by one lane: an event goes in, the complete list comes out.
 
 use crate::event::{Event, Happening, Payload};
+use crate::journal::Journal;
 use crate::outcome::{Delivery, Outcome, Recipients, Refusal, SetOp};
 use crate::pid::Pid;
 use crate::router::contract::Plugin;
 use crate::router::contract::exports::volley::router::handler;
 use crate::router::contract::volley::router::types;
 use crate::router::engine::{EPOCH_MS, Rule};
-use crate::router::fault::Fault;
+use crate::router::fault::{Fault, FaultKind};
 use crate::router::host::{self, HostState};
 use crate::session::ExitReason;
 use crate::shared::Shared;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use wasmtime::Store;
+use wasmtime::component::Instance;
 
 /// A rule as it is mounted: whose it is and what it was configured with. Published as one value, so an event is routed
 /// under exactly one of them.
@@ -41,8 +43,10 @@ pub struct Info {
 pub struct Guest {
     of: Arc<Mounted>,
     store: Store<HostState>,
+    instance: Instance,
     plugin: Plugin,
     route_ms_max: u64,
+    upgrade_ms_max: u64,
     events_left: u64,
     _counted: Counted,
 }
@@ -64,26 +68,38 @@ impl Drop for Counted {
 }
 
 impl Guest {
-    /// Makes an instance and initialises it.
+    /// Makes an instance that routes, to replace one of a rule that is active already.
+    pub fn live(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Self, Fault> {
+        let mut guest = Self::warm(of, shared)?;
+        guest.go_live(None)?;
+        Ok(guest)
+    }
+
+    /// Makes a candidate: an instance that is initialised. Nothing it did is seen by anybody before it goes live.
     pub fn warm(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Self, Fault> {
         let limits = &shared.limits;
         let mut store = new_store(of, shared);
         let mut start = || -> wasmtime::Result<_> {
-            let plugin = of.rule.ready.instantiate(&mut store)?;
+            let instance = of.rule.ready.instantiate(&mut store)?;
+            let plugin = of.rule.exports.load(&mut store, &instance)?;
             let ready = plugin.volley_router_handler().call_init(&mut store, &of.config)?;
-            Ok((plugin, ready))
+            Ok((instance, plugin, ready))
         };
         match start() {
-            Ok((plugin, Ok(()))) => {
-                store.data_mut().begin_routing();
-                let (route_ms_max, events_left) = (limits.route_ms_max, limits.instance_events_max);
-                let counted = Counted::new(&shared.metrics.instances);
-                Ok(Self { of: of.clone(), store, plugin, route_ms_max, events_left, _counted: counted })
-            }
-            Ok((_, Err(words))) => Err(Fault::words(format!("init failed: {words}"))),
+            Ok((instance, plugin, Ok(()))) => Ok(Self {
+                of: of.clone(),
+                store,
+                instance,
+                plugin,
+                route_ms_max: limits.route_ms_max,
+                upgrade_ms_max: limits.upgrade_ms_max,
+                events_left: limits.instance_events_max,
+                _counted: Counted::new(&shared.metrics.of_plugin(&of.plugin).instances),
+            }),
+            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).in_init()),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(Fault::words(format!("init failed: {fault}")))
+                Err(fault.in_init())
             }
         }
     }
@@ -93,14 +109,63 @@ impl Guest {
         let limits = &shared.limits;
         let mut store = new_store(of, shared);
         let describe = |store: &mut Store<HostState>| -> wasmtime::Result<_> {
-            let plugin = of.rule.ready.instantiate(&mut *store)?;
+            let instance = of.rule.ready.instantiate(&mut *store)?;
+            let plugin = of.rule.exports.load(&mut *store, &instance)?;
             plugin.volley_router_handler().call_info(store)
         };
         match describe(&mut store) {
             Ok(info) => Ok(Info { name: info.name, version: info.version, description: info.description }),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(Fault::words(format!("it can't be loaded: {fault}")))
+                Err(fault.within("it can't be loaded"))
+            }
+        }
+    }
+
+    /// What `init` opened is there for all from here on: tables are made and get their bounds, which the journal can undo.
+    /// A guest that is live already stays so. After a fault the instance is to be dropped.
+    pub fn go_live(&mut self, journal: Option<&Arc<Journal>>) -> Result<(), Fault> {
+        self.store.data_mut().go_live(journal).map_err(|words| Fault::new(FaultKind::Init, words).in_init())
+    }
+
+    /// Has the rule bring the tables of another version into its own layout; a candidate goes live for it. All it does is
+    /// recorded, and to be undone by the caller after a fault. To be called only of rules that migrate.
+    pub fn upgrade(&mut self, old_version: &str, config: &str, journal: &Arc<Journal>) -> Result<(), Fault> {
+        self.go_live(Some(journal))?;
+        let Some(upgrade) = &self.of.rule.upgrade else {
+            return Err(Fault::new(FaultKind::Host, "the rule has no upgrade"));
+        };
+        let upgrade = self.instance.get_typed_func::<(&str, &str), (Result<(), String>,)>(&mut self.store, upgrade);
+        self.change_code("upgrade", journal, |store| upgrade?.call(store, (old_version, config)))
+    }
+
+    /// Has the rule bring the tables back into the layout of the version before it, likewise. To be called only of rules
+    /// that reverse.
+    pub fn downgrade(&mut self, to_version: &str, journal: &Arc<Journal>) -> Result<(), Fault> {
+        self.go_live(Some(journal))?;
+        let Some(downgrade) = &self.of.rule.downgrade else {
+            return Err(Fault::new(FaultKind::Host, "the rule has no downgrade"));
+        };
+        let downgrade = self.instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut self.store, downgrade);
+        self.change_code("downgrade", journal, |store| downgrade?.call(store, (to_version,)))
+    }
+
+    fn change_code(
+        &mut self,
+        what: &str,
+        journal: &Arc<Journal>,
+        change: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<(Result<(), String>,)>,
+    ) -> Result<(), Fault> {
+        self.store.set_epoch_deadline(ticks(self.upgrade_ms_max));
+        self.store.data_mut().begin_code_change(journal);
+        let changed = change(&mut self.store);
+        self.store.data_mut().end_code_change();
+        match changed {
+            Ok((Ok(()),)) => Ok(()),
+            Ok((Err(words),)) => Err(Fault::new(FaultKind::Init, words).within(&format!("{what} failed"))),
+            Err(error) => {
+                let fault = Fault::of_call(&error, self.upgrade_ms_max, "upgrade_ms_max", self.store.data_mut());
+                Err(fault.within(&format!("{what} failed")))
             }
         }
     }

@@ -11,7 +11,7 @@ mod handles;
 mod host;
 mod mismatches;
 
+pub use crate::fault::Fault;
 pub use engine::{Engine, Rule, version};
-pub use fault::Fault;
 pub use guest::{Guest, Info, Mounted};
 pub use mismatches::mismatches;

@@ -5,6 +5,7 @@ mod table;
 
 pub use table::{CounterOp, Kind, Object, Options, Page, Table};
 
+use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::limits::Limits;
 use parking_lot::Mutex;
@@ -14,11 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A table opened under a name with this prefix can be read by all plugins.
 const SHARED: &str = "shared:";
+/// What the undo of an opening weighs: about.
+const STEP_BYTES: u64 = 400;
 
 /// All tables of the node, by their full name: `PLUGIN:NAME`, or `shared:NAME`.
 pub struct Tables {
     limits: Arc<Limits>,
-    by_name: Mutex<BTreeMap<String, Arc<Table>>>,
+    by_name: Arc<Mutex<BTreeMap<String, Arc<Table>>>>,
     /// What all of them weigh.
     bytes: Arc<AtomicU64>,
 }
@@ -26,11 +29,51 @@ pub struct Tables {
 impl Tables {
     /// None yet.
     pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, by_name: Mutex::default(), bytes: Arc::default() }
+        Self { limits, by_name: Arc::default(), bytes: Arc::default() }
     }
 
     /// Opens a plugin's table, made at the first time. A shared one belongs to the plugin that opened it first.
-    pub fn open(&self, plugin: &Arc<str>, name: &str, mut options: Options) -> Allowed<Arc<Table>> {
+    pub fn open(&self, by: &Caller, name: &str, options: Options) -> Allowed<Arc<Table>> {
+        let (full_name, options) = self.check(by, name, options)?;
+        let mut tables = self.by_name.lock();
+        if let Some(table) = tables.get(&full_name).cloned() {
+            drop(tables);
+            same_kind(name, &table, &options)?;
+            if *table.owner() == by.plugin {
+                let before = table.set_bounds(options.bounds());
+                if let Some(journal) = &by.journal {
+                    let table = table.clone();
+                    journal.record(STEP_BYTES, move || {
+                        table.set_bounds(before);
+                    })?;
+                }
+            }
+            return Ok(table);
+        }
+        if tables.values().filter(|table| *table.owner() == by.plugin).count() as u64 >= self.limits.tables_max {
+            return Err(Denied::Limit("tables_max"));
+        }
+        let table = Arc::new(Table::new(by.plugin.clone(), &options, &self.limits, self.bytes.clone()));
+        tables.insert(full_name.clone(), table.clone());
+        drop(tables);
+        if let Some(journal) = &by.journal {
+            let by_name = self.by_name.clone();
+            journal.record(STEP_BYTES, move || drop(by_name.lock().remove(&full_name)))?;
+        }
+        Ok(table)
+    }
+
+    /// The table as `open` would find it, nothing changed; one that is not there is empty, and nobody else sees it.
+    pub fn preview(&self, by: &Caller, name: &str, options: Options) -> Allowed<Arc<Table>> {
+        let (full_name, options) = self.check(by, name, options)?;
+        match self.get(&full_name) {
+            Some(table) => same_kind(name, &table, &options).map(|()| table),
+            None => Ok(Arc::new(Table::new(by.plugin.clone(), &options, &self.limits, Arc::default()))),
+        }
+    }
+
+    /// The full name, and the options within the host's own bounds.
+    fn check(&self, by: &Caller, name: &str, mut options: Options) -> Allowed<(String, Options)> {
         let own_name = name.strip_prefix(SHARED).unwrap_or(name);
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
         if own_name.is_empty() || own_name.len() > 255 || !own_name.bytes().all(plain) {
@@ -41,23 +84,8 @@ impl Tables {
         }
         options.max_objects = options.max_objects.min(self.limits.table_objects_max);
         options.max_bytes = options.max_bytes.min(self.limits.table_bytes_max);
-        let full_name = if name == own_name { format!("{plugin}:{name}") } else { name.to_owned() };
-        let mut tables = self.by_name.lock();
-        if let Some(table) = tables.get(&full_name) {
-            if table.kind() != options.kind {
-                return badarg(format!("the table {name} is there already, as a {:?}", table.kind()));
-            }
-            if table.owner() == plugin {
-                table.set_bounds(&options);
-            }
-            return Ok(table.clone());
-        }
-        if tables.values().filter(|table| table.owner() == plugin).count() as u64 >= self.limits.tables_max {
-            return Err(Denied::Limit("tables_max"));
-        }
-        let table = Arc::new(Table::new(plugin.clone(), &options, &self.limits, self.bytes.clone()));
-        tables.insert(full_name, table.clone());
-        Ok(table)
+        let full_name = if name == own_name { format!("{}:{name}", by.plugin) } else { name.to_owned() };
+        Ok((full_name, options))
     }
 
     /// The table of that full name.
@@ -76,12 +104,28 @@ impl Tables {
     }
 }
 
+fn same_kind(name: &str, table: &Table, options: &Options) -> Allowed<()> {
+    if table.kind() == options.kind {
+        Ok(())
+    } else {
+        badarg(format!("the table {name} is there already, as a {:?}", table.kind()))
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// All there is to say of all tables, for tests.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        self.list().iter().map(|(name, table)| format!("{name} {}", table.dump())).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tables() -> (Tables, Arc<str>, Arc<str>) {
-        (Tables::new(Arc::new(Limits { tables_max: 2, ..Limits::default() })), "ann".into(), "bob".into())
+    fn tables() -> (Tables, Caller, Caller) {
+        (Tables::new(Arc::new(Limits { tables_max: 2, ..Limits::default() })), Caller::of("ann"), Caller::of("bob"))
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! One table. Every call is atomic and isolated: it runs under the table's lock, and one that fails half-way is undone.
 
+use crate::caller::Caller;
 use crate::clock;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::limits::Limits;
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -38,6 +40,20 @@ pub struct Options {
     pub max_objects: u64,
     /// Bytes of keys and values at most.
     pub max_bytes: u64,
+}
+
+/// What a table may hold, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    max_objects: u64,
+    max_bytes: u64,
+    ttl_ms: Option<u64>,
+}
+
+impl Options {
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { max_objects: self.max_objects, max_bytes: self.max_bytes, ttl_ms: self.ttl_ms }
+    }
 }
 
 impl Default for Options {
@@ -100,16 +116,14 @@ struct State {
     objects: BTreeMap<Vec<u8>, Vec<Stored>>,
     count: u64,
     bytes: u64,
-    max_objects: u64,
-    max_bytes: u64,
-    ttl_ms: Option<u64>,
+    bounds: Bounds,
     /// What of it is counted in `all_bytes`.
     counted: u64,
-    /// Keys in the order in which something of theirs may expire; stale entries are harmless.
-    expiring: VecDeque<(u64, Vec<u8>)>,
+    /// When something of a key may expire, the soonest on top; stale entries are harmless.
+    expiring: BinaryHeap<Reverse<(u64, Vec<u8>)>>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Stored {
     value: Vec<u8>,
     expires_ms: u64,
@@ -126,10 +140,8 @@ impl Table {
             count: 0,
             bytes: 0,
             counted: 0,
-            max_objects: options.max_objects,
-            max_bytes: options.max_bytes,
-            ttl_ms: options.ttl_ms,
-            expiring: VecDeque::new(),
+            bounds: options.bounds(),
+            expiring: BinaryHeap::new(),
         };
         Self {
             owner,
@@ -152,9 +164,9 @@ impl Table {
         self.kind
     }
 
-    pub(super) fn set_bounds(&self, options: &Options) {
-        let mut state = self.state.lock();
-        (state.max_objects, state.max_bytes, state.ttl_ms) = (options.max_objects, options.max_bytes, options.ttl_ms);
+    /// New bounds take effect at once; which ones were there before.
+    pub(super) fn set_bounds(&self, bounds: Bounds) -> Bounds {
+        std::mem::replace(&mut self.state.lock().bounds, bounds)
     }
 
     /// How many objects there are, and what they weigh.
@@ -164,7 +176,7 @@ impl Table {
     }
 
     /// Writes all objects.
-    pub fn insert(&self, by: &Arc<str>, objects: Vec<Object>) -> Allowed<()> {
+    pub fn insert(self: &Arc<Self>, by: &Caller, objects: Vec<Object>) -> Allowed<()> {
         self.check_call(objects.len())?;
         self.write(by, |state, undo| {
             for object in objects {
@@ -175,7 +187,7 @@ impl Table {
     }
 
     /// Writes all objects if none of their keys is there.
-    pub fn insert_new(&self, by: &Arc<str>, objects: Vec<Object>) -> Allowed<bool> {
+    pub fn insert_new(self: &Arc<Self>, by: &Caller, objects: Vec<Object>) -> Allowed<bool> {
         self.check_call(objects.len())?;
         self.write(by, |state, undo| {
             let all_new = objects.iter().all(|object| !state.objects.contains_key(&object.key));
@@ -203,7 +215,7 @@ impl Table {
     }
 
     /// Looks up and deletes.
-    pub fn take(&self, by: &Arc<str>, key: &[u8]) -> Allowed<Vec<Vec<u8>>> {
+    pub fn take(self: &Arc<Self>, by: &Caller, key: &[u8]) -> Allowed<Vec<Vec<u8>>> {
         self.write(by, |state, undo| {
             let values = state.values(key);
             state.change(key, undo, Vec::clear);
@@ -212,7 +224,7 @@ impl Table {
     }
 
     /// Deletes all objects of the keys; how many there were.
-    pub fn delete(&self, by: &Arc<str>, keys: &[Vec<u8>]) -> Allowed<u64> {
+    pub fn delete(self: &Arc<Self>, by: &Caller, keys: &[Vec<u8>]) -> Allowed<u64> {
         self.check_call(keys.len())?;
         self.write(by, |state, undo| {
             let before = state.count;
@@ -224,7 +236,7 @@ impl Table {
     }
 
     /// Deletes just these objects; how many there were.
-    pub fn delete_object(&self, by: &Arc<str>, objects: &[Object]) -> Allowed<u64> {
+    pub fn delete_object(self: &Arc<Self>, by: &Caller, objects: &[Object]) -> Allowed<u64> {
         self.check_call(objects.len())?;
         self.write(by, |state, undo| {
             let before = state.count;
@@ -237,14 +249,14 @@ impl Table {
     }
 
     /// Changes counters; their new values.
-    pub fn update_counter(&self, by: &Arc<str>, ops: &[CounterOp]) -> Allowed<Vec<i64>> {
+    pub fn update_counter(self: &Arc<Self>, by: &Caller, ops: &[CounterOp]) -> Allowed<Vec<i64>> {
         self.check_call(ops.len())?;
         self.no_bag("a counter")?;
         self.write(by, |state, undo| ops.iter().map(|op| state.count_up(op, undo)).collect())
     }
 
     /// Compares and swaps; whether it did.
-    pub fn select_replace(&self, by: &Arc<str>, key: &[u8], old: &[u8], new: Vec<u8>) -> Allowed<bool> {
+    pub fn select_replace(self: &Arc<Self>, by: &Caller, key: &[u8], old: &[u8], new: Vec<u8>) -> Allowed<bool> {
         self.no_bag("select-replace")?;
         self.write(by, |state, undo| {
             let same = state.objects.get(key).is_some_and(|values| values[0].value == old);
@@ -298,8 +310,8 @@ impl Table {
     }
 
     /// Runs a change under the lock and undoes it when it fails or breaks a bound.
-    fn write<T>(&self, by: &Arc<str>, change: impl FnOnce(&mut State, &mut Undo) -> Allowed<T>) -> Allowed<T> {
-        if *by != self.owner {
+    fn write<T>(self: &Arc<Self>, by: &Caller, change: impl FnOnce(&mut State, &mut Undo) -> Allowed<T>) -> Allowed<T> {
+        if by.plugin != self.owner {
             return Err(Denied::NotOwner);
         }
         let mut state = self.current();
@@ -307,9 +319,9 @@ impl Table {
         let mut undo = Undo::new();
         let result = change(&mut state, &mut undo).and_then(|value| {
             // What shrinks a table is allowed even where its bounds were lowered meanwhile.
-            if state.count > state.max_objects.max(count) {
+            if state.count > state.bounds.max_objects.max(count) {
                 Err(Denied::Limit("max-objects"))
-            } else if state.bytes > state.max_bytes.max(bytes) {
+            } else if state.bytes > state.bounds.max_bytes.max(bytes) {
                 Err(Denied::Limit("max-bytes"))
             } else if state.growth() > 0 && self.all_bytes.load(Relaxed) + state.growth() > self.all_bytes_max {
                 Err(Denied::Limit("tables_bytes_max"))
@@ -318,12 +330,28 @@ impl Table {
             }
         });
         if result.is_err() {
-            for (key, before) in undo {
-                state.change(&key, &mut Undo::new(), |values| *values = before);
-            }
+            state.put_back(std::mem::take(&mut undo));
         }
         state.count_in(&self.all_bytes);
+        drop(state);
+        if let Some(journal) = by.journal.as_ref().filter(|_| !undo.is_empty()) {
+            let bytes = undo.iter().map(|(key, before)| weigh_undo(key, before)).sum();
+            let table = self.clone();
+            journal.record(bytes, move || table.put_back(undo))?;
+        }
         result
+    }
+
+    /// Undoes a call that succeeded, some time later.
+    fn put_back(&self, undo: Undo) {
+        let mut state = self.state.lock();
+        for (key, values) in &undo {
+            for stored in values {
+                state.expire_at(stored.expires_ms, key);
+            }
+        }
+        state.put_back(undo);
+        state.count_in(&self.all_bytes);
     }
 
     /// What has not expired.
@@ -366,10 +394,8 @@ impl State {
     }
 
     fn put(&mut self, kind: Kind, object: Object, undo: &mut Undo) {
-        let expires_ms = self.ttl_ms.map_or(u64::MAX, |ttl_ms| clock::now_ms().saturating_add(ttl_ms));
-        if expires_ms != u64::MAX {
-            self.expiring.push_back((expires_ms, object.key.clone()));
-        }
+        let expires_ms = self.bounds.ttl_ms.map_or(u64::MAX, |ttl_ms| clock::now_ms().saturating_add(ttl_ms));
+        self.expire_at(expires_ms, &object.key);
         self.change(&object.key, undo, |values| {
             match kind {
                 Kind::Bag => values.retain(|stored| stored.value != object.value),
@@ -411,22 +437,32 @@ impl State {
         }
     }
 
+    fn put_back(&mut self, undo: Undo) {
+        for (key, before) in undo {
+            self.change(&key, &mut Undo::new(), |values| *values = before);
+        }
+    }
+
+    fn expire_at(&mut self, expires_ms: u64, key: &[u8]) {
+        if expires_ms != u64::MAX {
+            self.expiring.push(Reverse((expires_ms, key.to_vec())));
+        }
+    }
+
     fn expire(&mut self, now_ms: u64) {
-        while self.expiring.front().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
-            let Some((_, key)) = self.expiring.pop_front() else { return };
+        while self.expiring.peek().is_some_and(|Reverse((expires_ms, _))| *expires_ms <= now_ms) {
+            let Some(Reverse((_, key))) = self.expiring.pop() else { return };
             if self.objects.contains_key(&key) {
                 self.change(&key, &mut Undo::new(), |values| values.retain(|stored| stored.expires_ms > now_ms));
             }
         }
         if self.expiring.len() > 2 * self.count as usize + STALE_MAX {
-            let mut expiring: Vec<(u64, Vec<u8>)> = self
+            let expiring = self
                 .objects
                 .iter()
                 .flat_map(|(key, values)| values.iter().map(|stored| (stored.expires_ms, key.clone())))
-                .filter(|(expires_ms, _)| *expires_ms != u64::MAX)
-                .collect();
-            expiring.sort_unstable();
-            self.expiring = expiring.into();
+                .filter(|(expires_ms, _)| *expires_ms != u64::MAX);
+            self.expiring = expiring.map(Reverse).collect();
         }
     }
 }
@@ -434,6 +470,19 @@ impl State {
 /// What the objects of a key weigh.
 fn weigh(key: &[u8], values: &[Stored]) -> u64 {
     values.iter().map(|stored| (key.len() + stored.value.len()) as u64).sum()
+}
+
+/// What the undo of a change of a key weighs, about.
+fn weigh_undo(key: &[u8], before: &[Stored]) -> u64 {
+    OBJECT_BYTES + key.len() as u64 + weigh(key, before)
+}
+
+#[cfg(test)]
+impl Table {
+    pub(super) fn dump(&self) -> String {
+        let state = self.current();
+        format!("{:?} {:?} {} {} {:?}", self.kind, state.bounds, state.count, state.bytes, state.objects)
+    }
 }
 
 #[cfg(test)]

@@ -66,17 +66,17 @@ enum Did {
     Selected(Page),
 }
 
-fn table(kind: Kind) -> (Table, Arc<str>) {
-    let me: Arc<str> = "me".into();
+fn table(kind: Kind) -> (Arc<Table>, Caller) {
+    let me = Caller::of("me");
     let options = Options { kind, max_objects: OBJECTS_MAX as u64, max_bytes: BYTES_MAX as u64, ..Options::default() };
-    (Table::new(me.clone(), &options, &Limits::default(), Arc::default()), me)
+    (Arc::new(Table::new(me.plugin.clone(), &options, &Limits::default(), Arc::default())), me)
 }
 
 fn count(key: Vec<u8>, incr: i64) -> CounterOp {
     CounterOp { key, incr, default: 7, threshold: Some((9, 1)) }
 }
 
-fn on_table(table: &Table, me: &Arc<str>, step: Step) -> Did {
+fn on_table(table: &Arc<Table>, me: &Caller, step: Step) -> Did {
     match step {
         Step::Insert(objects) => Did::Wrote(table.insert(me, objects).is_ok()),
         Step::InsertNew(objects) => Did::Swapped(table.insert_new(me, objects).ok()),
@@ -305,14 +305,14 @@ fn what_has_no_order_is_found() {
 
 #[test]
 fn objects_expire_after_their_last_write() {
-    let me: Arc<str> = "me".into();
+    let me = Caller::of("me");
     let options = Options { ttl_ms: Some(0), ..Options::default() };
-    let table = Table::new(me.clone(), &options, &Limits::default(), Arc::default());
+    let table = Arc::new(Table::new(me.plugin.clone(), &options, &Limits::default(), Arc::default()));
     for _ in 0..3 * STALE_MAX {
         table.insert(&me, vec![Object::new("gone", "at once")]).unwrap();
     }
     assert_eq!(table.size(), (0, 0));
-    table.set_bounds(&Options { ttl_ms: Some(3_600_000), ..options });
+    table.set_bounds(Options { ttl_ms: Some(3_600_000), ..options }.bounds());
     for _ in 0..3 * STALE_MAX {
         table.insert(&me, vec![Object::new("stays", "an hour")]).unwrap();
     }
@@ -322,8 +322,8 @@ fn objects_expire_after_their_last_write() {
 
 #[test]
 fn a_counter_that_cannot_be_counted_changes_nothing() {
-    let me: Arc<str> = "me".into();
-    let table = Table::new(me.clone(), &Options::default(), &Limits::default(), Arc::default());
+    let me = Caller::of("me");
+    let table = Arc::new(Table::new(me.plugin.clone(), &Options::default(), &Limits::default(), Arc::default()));
     table.insert(&me, vec![Object::new("text", "ten"), Object::new("full", i64::MAX.to_string())]).unwrap();
     let op = |key: &str| CounterOp { key: key.into(), incr: 1, default: 0, threshold: None };
     for bad in ["text", "full"] {
@@ -335,13 +335,9 @@ fn a_counter_that_cannot_be_counted_changes_nothing() {
 
 #[test]
 fn answers_are_bounded() {
-    let me: Arc<str> = "me".into();
-    let table = Table::new(
-        me.clone(),
-        &Options::default(),
-        &Limits { table_answer_bytes_max: 10, ..Limits::default() },
-        Arc::default(),
-    );
+    let me = Caller::of("me");
+    let limits = Limits { table_answer_bytes_max: 10, ..Limits::default() };
+    let table = Arc::new(Table::new(me.plugin.clone(), &Options::default(), &limits, Arc::default()));
     table.insert(&me, ["a", "b", "c"].map(|key| Object::new(key, "123456")).into()).unwrap();
     let a = b"a".to_vec();
     assert!(table.lookup(std::slice::from_ref(&a)).is_ok());
@@ -352,10 +348,10 @@ fn answers_are_bounded() {
 
 #[test]
 fn all_tables_together_are_bounded() {
-    let me: Arc<str> = "me".into();
+    let me = Caller::of("me");
     let (limits, all) = (Limits { tables_bytes_max: 1000, ..Limits::default() }, Arc::<AtomicU64>::default());
-    let tables = [(); 2].map(|()| Table::new(me.clone(), &Options::default(), &limits, all.clone()));
-    let fill = |table: &Table, key: &str| table.insert(&me, vec![Object::new(key, vec![b'x'; 300])]);
+    let tables = [(); 2].map(|()| Arc::new(Table::new(me.plugin.clone(), &Options::default(), &limits, all.clone())));
+    let fill = |table: &Arc<Table>, key: &str| table.insert(&me, vec![Object::new(key, vec![b'x'; 300])]);
     assert!(fill(&tables[0], "a").is_ok() && fill(&tables[1], "b").is_ok());
     assert_eq!(fill(&tables[0], "c"), Err(Denied::Limit("tables_bytes_max")));
     assert_eq!(tables[0].size().0, 1, "undone");

@@ -8,6 +8,8 @@ use crate::router::mismatches;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use super::names;
+
 /// `\0asm`, then the version and layer that components have; a core module has 01 00 00 00 there.
 const COMPONENT: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
 const CORE_MODULE: [u8; 8] = [0, b'a', b's', b'm', 1, 0, 0, 0];
@@ -18,8 +20,8 @@ pub(super) struct Component(Vec<u8>);
 /// say, and all of it.
 pub(super) fn read(path: &Path) -> Result<Component> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    check(&bytes).with_context(|| path.display().to_string())?;
-    Ok(Component(bytes))
+    let readable = check(&bytes).and_then(|()| names::readable(&bytes));
+    readable.map(Component).with_context(|| path.display().to_string())
 }
 
 fn check(bytes: &[u8]) -> Result<()> {

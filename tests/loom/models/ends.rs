@@ -5,6 +5,7 @@ use loom::future::block_on;
 use loom::thread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use volley_loom::caller::Caller;
 use volley_loom::clock;
 use volley_loom::connection::poll;
 use volley_loom::lane::{LaneThread, Swap};
@@ -97,10 +98,11 @@ fn a_group_against_the_end() {
         let node = node();
         let pid = open(&node).pid;
         let groups = &node.shared.groups;
-        let scope = groups.open(&Arc::from("plugin"), "scope").unwrap();
+        let by = Caller::of("plugin");
+        let scope = groups.open(&by, "scope").unwrap();
         let rule = thread::spawn({
             let scope = scope.clone();
-            move || scope.join(b"group", &[pid.to_bits()]).unwrap()
+            move || scope.join(&by, b"group", &[pid.to_bits()]).unwrap()
         });
         assert!(node.end_session(pid, ExitReason::Normal));
         let joined = rule.join().unwrap();

@@ -8,7 +8,7 @@ mod swap;
 use crate::event::{Answer, Event, Happening, Reply, Routed, Unrouted};
 use crate::limits::Limits;
 use crate::pid::Pid;
-use crate::router::{Guest, Mounted, Outcome, Refusal};
+use crate::router::{Fault, Guest, Mounted, Outcome, Refusal};
 use crate::session::ExitReason;
 use crate::shared::Shared;
 use crate::topic::Topic;
@@ -92,7 +92,7 @@ impl Counter {
 impl LaneThread {
     /// Of that lane.
     pub fn new(lane: &Lane, mounted: Arc<Swap<Mounted>>, shared: Arc<Shared>) -> Self {
-        let guest = Guest::warm(&mounted.load(), &shared).ok();
+        let guest = Guest::live(&mounted.load(), &shared).ok();
         Self { queue: lane.queue.clone(), mounted, guest, metrics: Metrics::default(), shared, outcomes: Vec::new() }
     }
 
@@ -113,9 +113,9 @@ impl LaneThread {
         Ok(Routed { event: event.id, recipients: 0 })
     }
 
-    fn failed(&mut self, _: &Event, words: &str) -> Unrouted {
-        self.outcomes.push(Err(words.into()));
-        Unrouted::Failed(words.into())
+    fn failed(&mut self, _: &Event, fault: &Fault) -> Unrouted {
+        self.outcomes.push(Err(fault.to_string()));
+        Unrouted::Failed(fault.to_string())
     }
 
     fn refused(&self, _: &Event, refusal: Refusal) -> Unrouted {

@@ -12,6 +12,8 @@ extern crate self as hyper;
 extern crate self as rand;
 extern crate self as tokio;
 
+#[path = "../../../host/src/caller.rs"]
+pub mod caller;
 #[path = "../../../host/src/deadlines.rs"]
 pub mod deadlines;
 #[path = "../../../host/src/denied.rs"]
@@ -20,6 +22,8 @@ pub mod denied;
 pub mod event;
 #[path = "../../../host/src/groups.rs"]
 pub mod groups;
+#[path = "../../../host/src/journal.rs"]
+pub mod journal;
 #[path = "../../../host/src/limits.rs"]
 pub mod limits;
 #[path = "../../../host/src/mailbox.rs"]

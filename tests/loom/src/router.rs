@@ -59,7 +59,7 @@ impl Mounted {
 
 impl Guest {
     /// Makes an instance.
-    pub fn warm(of: &Arc<Mounted>, _: &Arc<Shared>) -> Result<Self, Fault> {
+    pub fn live(of: &Arc<Mounted>, _: &Arc<Shared>) -> Result<Self, Fault> {
         of.made.fetch_add(1, SeqCst);
         of.instances.fetch_add(1, SeqCst);
         Ok(Self { of: of.clone(), routed: 0, trapped: false })

@@ -1,15 +1,17 @@
 //! What `/metrics` says.
 
-use crate::metrics::Now;
+use crate::metrics::{LaneQueue, Now, Numbers};
 use crate::node::Node;
+use crate::plugin::Plugin;
 use crate::protocol::http::{self, Reply};
 use hyper::StatusCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// All numbers, as Prometheus reads them.
 pub(super) fn metrics(node: &Node) -> Reply {
     let shared = &node.shared;
-    let now = Now {
+    let numbers = Numbers {
         sessions: shared.sessions.live(),
         parked: shared.sessions.parked(),
         connections: shared.workers.connections.load(Relaxed),
@@ -17,12 +19,16 @@ pub(super) fn metrics(node: &Node) -> Reply {
         body_bytes: shared.bodies.taken(),
         unsent_bytes: crate::unsent::Unsent::bytes_now(),
         table_bytes: shared.tables.bytes(),
-        dropped: shared.sessions.dropped(),
         topics: shared.subscriptions.topics() as u64,
         memberships: shared.groups.memberships(),
         timers: shared.timers.count() as u64,
-        queued: node.routes.load().plugins().iter().flat_map(|plugin| plugin.queued()).sum::<usize>() as u64,
     };
+    let queues = |plugin: Arc<Plugin>| {
+        let queue = |(lane, events)| LaneQueue { plugin: plugin.name().clone(), lane, events: events as u64 };
+        plugin.queued().into_iter().enumerate().map(queue).collect::<Vec<_>>()
+    };
+    let lanes = node.routes.load().plugins().into_iter().flat_map(queues).collect();
+    let now = Now { numbers, dropped: shared.sessions.dropped(), lanes };
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     http::response(StatusCode::OK, content_type, shared.metrics.encode(&now))
 }

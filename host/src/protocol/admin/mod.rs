@@ -1,6 +1,7 @@
 //! The calls of operators: what the server is doing, and what it is to do.
 
 mod door;
+mod logs;
 mod metrics;
 mod plugins;
 mod routes;
@@ -14,11 +15,14 @@ use crate::node::Node;
 use crate::protocol::http::{self, Answered, Reply};
 use crate::protocol::problem::Problem;
 use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Rows of a page when the call does not say.
@@ -34,8 +38,15 @@ pub struct Operators {
     pub door: Door,
 }
 
+/// A response that may go on for as long as its reader likes.
+pub type Streamed = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+fn whole(reply: Reply) -> Streamed {
+    reply.map(BodyExt::boxed_unsync)
+}
+
 /// Serves a request.
-pub async fn handle<B>(operators: &Operators, request: Request<B>) -> Reply
+pub async fn handle<B>(operators: &Operators, request: Request<B>) -> Streamed
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -45,14 +56,14 @@ where
         Ok(()) => call(operators, request).await,
         Err(problem) => Err(problem),
     };
-    let mut reply = answered.unwrap_or_else(|problem| problem.response());
+    let mut reply = answered.unwrap_or_else(|problem| whole(problem.response()));
     if reply.status() == StatusCode::UNAUTHORIZED {
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     reply
 }
 
-async fn call<B>(operators: &Operators, request: Request<B>) -> Answered
+async fn call<B>(operators: &Operators, request: Request<B>) -> Result<Streamed, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -66,7 +77,7 @@ where
         ref rest => (false, rest),
     };
     let look = if head.method == Method::HEAD { "GET" } else { head.method.as_str() };
-    match (under, look, rest) {
+    let answered = match (under, look, rest) {
         (false, "GET", ["healthz"]) => Ok(ok(&json!({"status": "ok"}))),
         (false, "GET", ["readyz"]) if node.is_draining() => Err(crate::event::Unrouted::Draining.into()),
         (false, "GET", ["readyz"]) => Ok(ok(&json!({"status": "ready"}))),
@@ -78,6 +89,7 @@ where
             let component = http::read_body(&node.shared, body, bytes_max, "component_bytes_max").await?;
             plugins::push(deployer, name, &head.headers, component, query).await
         }
+        (true, "GET", ["plugins", name, "logs"]) => return logs::logs(operators, name, query),
         (true, "DELETE", ["plugins", name, "versions", version]) => plugins::forget(deployer, name, version).await,
         (true, "POST", ["plugins", name, "activate"]) => {
             plugins::activate(deployer, name, read_json(node, body).await?).await
@@ -94,14 +106,15 @@ where
         (true, "GET", ["sessions", pid]) => sessions::session(node, pid),
         (true, "DELETE", ["sessions", pid]) => sessions::kick(node, pid),
         _ => Err(other_method(under, rest)),
-    }
+    };
+    answered.map(whole)
 }
 
 /// The path takes other methods, if it is one.
 fn other_method(under: bool, rest: &[&str]) -> Problem {
     let takes = match (under, rest) {
         (false, ["healthz" | "readyz" | "metrics"])
-        | (true, ["plugins" | "tables" | "sessions"] | ["plugins" | "tables", _]) => "GET",
+        | (true, ["plugins" | "tables" | "sessions"] | ["plugins" | "tables", _] | ["plugins", _, "logs"]) => "GET",
         (true, ["plugins", _, "versions" | "activate" | "rollback" | "purge"]) => "POST",
         (true, ["plugins", _, "versions", _]) => "DELETE",
         (true, ["routes"]) => "GET, PUT",
@@ -132,13 +145,13 @@ fn found(body: Option<Value>) -> Answered {
     body.map(|body| ok(&body)).ok_or_else(Problem::not_found)
 }
 
-fn page_rows(node: &Node, query: Option<&str>) -> Result<u64, Problem> {
+fn page_rows(node: &Node, query: Option<&str>, name: &str) -> Result<u64, Problem> {
     let rows_max = node.shared.limits.admin_page_max;
-    match http::parameter(query, "limit")? {
+    match http::parameter(query, name)? {
         None => Ok(PAGE.min(rows_max)),
         Some(text) => match text.parse::<u64>() {
             Ok(rows) if rows > 0 => Ok(rows.min(rows_max)),
-            _ => Err(Problem::bad_request("limit is a number of rows from 1 on")),
+            _ => Err(Problem::bad_request(format!("{name} is a number of rows from 1 on"))),
         },
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// A page of them.
 pub(super) fn sessions(node: &Node, query: Option<&str>) -> Answered {
-    let rows_max = page_rows(node, query)? as usize;
+    let rows_max = page_rows(node, query, "limit")? as usize;
     let after = match http::decoded_parameter(query, "after")? {
         None => None,
         Some(text) => Some(parse_pid(&text)?),

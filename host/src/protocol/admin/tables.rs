@@ -27,7 +27,7 @@ pub(super) fn table(node: &Node, name: &str, query: Option<&str>) -> Answered {
     let table = node.shared.tables.get(&name).ok_or_else(Problem::not_found)?;
     let prefix = http::decoded_parameter(query, "prefix")?.unwrap_or_default();
     let after = http::decoded_parameter(query, "after")?;
-    let limit = u32::try_from(page_rows(node, query)?).unwrap_or(u32::MAX);
+    let limit = u32::try_from(page_rows(node, query, "limit")?).unwrap_or(u32::MAX);
     let bad = |denied: crate::denied::Denied| Problem::bad_request(denied.to_string());
     let page = table.select(&prefix, after.as_deref(), limit).map_err(bad)?;
     let mut about = about_table(&name, &table);

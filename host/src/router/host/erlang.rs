@@ -1,12 +1,11 @@
 //! The contract's `erlang`: time, chance and timers.
 
-use super::{HostState, error, lift_payload};
+use super::{HostState, error, lift_payload, trap};
 use crate::clock;
 use crate::denied::Denied;
 use crate::event;
 use crate::protocol::payload;
 use crate::router::contract::volley::router::erlang::{Error, Host, Payload};
-use crate::timers::Timer;
 
 /// Random numbers of one call.
 const RAND_MAX: u32 = 1024;
@@ -35,13 +34,13 @@ impl Host for HostState {
             if data.len() as u64 > self.shared.limits.event_bytes_max {
                 return Err(Denied::Limit("event_bytes_max"));
             }
-            let plugin = self.plugin.clone();
-            self.shared.timers.set(delay_ms, Timer { plugin, topic, data })
+            self.shared.timers.set(&self.caller, delay_ms, topic, data)
         };
-        Ok(set().map_err(error))
+        Ok(self.unless_initialising("sets no timers").and_then(|()| set()).map_err(error))
     }
 
     fn cancel_timer(&mut self, timer: u64) -> wasmtime::Result<bool> {
-        Ok(self.shared.timers.cancel(&self.plugin, timer))
+        self.unless_initialising("cancels no timers").map_err(trap)?;
+        self.shared.timers.cancel(&self.caller, timer).map_err(trap)
     }
 }

@@ -1,7 +1,9 @@
 //! The contract's `ets`: handles to the node's tables.
 
-use super::{HostState, error};
-use crate::denied::{Allowed, Denied};
+use super::candidate::Opening;
+use super::{HostState, Stage, error};
+use crate::caller::Caller;
+use crate::denied::Allowed;
 use crate::router::contract::volley::router::ets::{
     CounterOp, Error, Host, HostTable, Kind, Object, Options, Page, Term,
 };
@@ -19,13 +21,14 @@ impl HostState {
     }
 
     /// The same for a call that writes.
-    fn writes<T>(&self, handle: &Resource<OpenTable>, call: impl FnOnce(&Table, &Arc<str>) -> Allowed<T>) -> Answer<T> {
-        self.on_table(handle, |table| {
-            if self.initialising {
-                return Err(Denied::Badarg("init writes no tables".into()));
-            }
-            call(table, &self.plugin)
-        })
+    fn writes<T>(
+        &self,
+        handle: &Resource<OpenTable>,
+        call: impl FnOnce(&Arc<Table>, &Caller) -> Allowed<T>,
+    ) -> Answer<T> {
+        let table = &self.handles.get(handle)?.0;
+        let may = self.unless_initialising("writes no tables");
+        Ok(may.and_then(|()| call(table, &self.caller)).map_err(error))
     }
 }
 
@@ -44,8 +47,16 @@ impl HostTable for HostState {
             max_objects: options.max_objects,
             max_bytes: options.max_bytes,
         };
-        match self.shared.tables.open(&self.plugin, &name, options) {
-            Ok(table) => Ok(Ok(self.handles.push(OpenTable(table))?)),
+        let opened = match self.stage {
+            Stage::Live => self.shared.tables.open(&self.caller, &name, options.clone()),
+            Stage::Candidate(_) => self.shared.tables.preview(&self.caller, &name, options.clone()),
+        };
+        match opened {
+            Ok(table) => {
+                let handle = self.handles.push(OpenTable(table))?;
+                self.opens_later(handle.rep(), Opening::Table(name, options))?;
+                Ok(Ok(handle))
+            }
             Err(denied) => Ok(Err(error(denied))),
         }
     }

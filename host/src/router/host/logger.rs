@@ -1,21 +1,31 @@
-//! The contract's `logger`: lines of a rule in the server's log, tagged and bounded.
+//! The contract's `logger`: lines of a rule in its plugin's log, tagged and bounded.
 
 use super::HostState;
-use crate::log_lines::{LogRate, one_line};
+use crate::event::Event;
+use crate::log_lines::LogRate;
+use crate::plugin_logs::{self, PluginLog};
 use crate::router::contract::volley::router::logger::{Host, Level};
+use crate::topic::Topic;
+use std::sync::Arc;
 
 /// What one instance has logged, for the event that it routes.
-#[derive(Default)]
 pub(crate) struct EventLog {
-    event: u64,
+    plugin: Arc<PluginLog>,
+    /// None until the first one.
+    event: Option<(Topic, u64)>,
     lines: u64,
     last_error: Option<String>,
     rate: LogRate,
 }
 
 impl EventLog {
-    pub(super) fn begin(&mut self, event: u64) {
-        (self.event, self.lines, self.last_error) = (event, 0, None);
+    pub(super) fn of(plugin: Arc<PluginLog>) -> Self {
+        Self { plugin, event: None, lines: 0, last_error: None, rate: LogRate::default() }
+    }
+
+    pub(super) fn begin(&mut self, event: Option<&Event>) {
+        self.event = event.map(|event| (event.topic.clone(), event.id));
+        (self.lines, self.last_error) = (0, None);
     }
 
     pub(super) fn take_last_error(&mut self) -> Option<String> {
@@ -25,33 +35,35 @@ impl EventLog {
 
 impl Host for HostState {
     fn log(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
-        let limits = &self.shared.limits;
-        self.log.lines += 1;
-        if self.log.lines > limits.log_lines_max {
-            if self.log.lines == limits.log_lines_max + 1 {
-                tracing::warn!(plugin = %self.plugin, event = self.log.event, "further lines of this event are dropped (log_lines_max)");
+        let (limits, log) = (&self.shared.limits, &mut self.log);
+        let write = |level, words: &str| log.plugin.write(level, &self.version, log.event.as_ref(), words);
+        log.lines += 1;
+        if log.lines > limits.log_lines_max {
+            if log.lines == limits.log_lines_max + 1 {
+                write(plugin_logs::Level::Warning, "further lines of this event are dropped (log_lines_max)");
             }
             return Ok(());
         }
-        if message.len() as u64 > limits.log_bytes_max {
-            message.truncate(message.floor_char_boundary(limits.log_bytes_max as usize));
-            message.push('…');
-        }
-        if let Some(unsaid) = self.log.rate.admit(limits.log_lines_per_s_max) {
+        if let Some(unsaid) = log.rate.admit(limits.log_lines_per_s_max) {
             if unsaid > 0 {
-                tracing::warn!(plugin = %self.plugin, unsaid, "lines of this rule were dropped (log_lines_per_s_max)");
+                let words = format!("{unsaid} lines of this rule were dropped (log_lines_per_s_max)");
+                write(plugin_logs::Level::Warning, &words);
             }
-            let (plugin, version, event, line) = (&*self.plugin, &*self.version, self.log.event, one_line(&message));
-            match level {
-                Level::Error => tracing::error!(target: "plugin", plugin, version, event, "{line}"),
-                Level::Warning => tracing::warn!(target: "plugin", plugin, version, event, "{line}"),
-                Level::Info => tracing::info!(target: "plugin", plugin, version, event, "{line}"),
-                Level::Debug => tracing::debug!(target: "plugin", plugin, version, event, "{line}"),
-            }
+            write(lift_level(level), &message);
         }
         if let Level::Error = level {
-            self.log.last_error = Some(message);
+            message.truncate(message.floor_char_boundary(limits.log_bytes_max as usize));
+            log.last_error = Some(message);
         }
         Ok(())
+    }
+}
+
+fn lift_level(level: Level) -> plugin_logs::Level {
+    match level {
+        Level::Error => plugin_logs::Level::Error,
+        Level::Warning => plugin_logs::Level::Warning,
+        Level::Info => plugin_logs::Level::Info,
+        Level::Debug => plugin_logs::Level::Debug,
     }
 }

@@ -1,15 +1,20 @@
 //! What an instance of a rule may ask of the server: one file for each interface of the contract, and here what belongs
 //! to an instance. A host function has its own bounds, since epochs do not interrupt it.
 
+mod candidate;
 mod erlang;
 mod ets;
 mod logger;
 mod pg;
 
-use crate::denied::Denied;
+use crate::caller::Caller;
+use crate::denied::{Allowed, Denied, badarg};
 use crate::event::{Event, Payload};
+use crate::journal::Journal;
 use crate::router::contract::volley::router::types;
 use crate::shared::Shared;
+use candidate::Opened;
+use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -23,28 +28,38 @@ const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// The host's side of one instance.
 pub(crate) struct HostState {
     shared: Arc<Shared>,
-    plugin: Arc<str>,
-    version: String,
+    /// The plugin, and the journal of a code change.
+    caller: Caller,
+    version: Arc<str>,
     handles: ResourceTable,
     memory: Memory,
-    /// Until the first event: `init` opens tables and writes none.
-    initialising: bool,
+    stage: Stage,
     log: logger::EventLog,
+}
+
+/// How far an instance has come, and so what it may do.
+enum Stage {
+    /// `init` runs or has run, and it may never route: nothing it does is seen, and what it opens is opened later.
+    Candidate(Vec<Opened>),
+    /// It routes.
+    Live,
 }
 
 impl HostState {
     /// Of an instance of that plugin, in that version.
-    pub(super) fn new(plugin: Arc<str>, version: String, shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(plugin: Arc<str>, version: Arc<str>, shared: &Arc<Shared>) -> Self {
+        let metrics = shared.metrics.of_plugin(&plugin);
+        let log = logger::EventLog::of(shared.plugin_logs.of_plugin(&plugin));
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(HANDLES_MAX);
         Self {
             shared: shared.clone(),
-            plugin,
+            caller: Caller::of(plugin),
             version,
             handles,
-            memory: Memory { bytes_max: shared.limits.instance_bytes_max as usize, refused: false },
-            initialising: true,
-            log: logger::EventLog::default(),
+            stage: Stage::Candidate(Vec::new()),
+            memory: Memory::new(shared.limits.instance_bytes_max as usize, metrics.memory.clone()),
+            log,
         }
     }
 
@@ -52,13 +67,31 @@ impl HostState {
         &mut self.memory
     }
 
-    pub(super) fn begin_routing(&mut self) {
-        self.initialising = false;
+    pub(super) fn begin_event(&mut self, event: &Event) {
+        self.begin_call(Some(event));
     }
 
-    pub(super) fn begin_event(&mut self, event: &Event) {
-        self.log.begin(event.id);
+    /// A call that is for no event.
+    pub(super) fn begin_code_change(&mut self, journal: &Arc<Journal>) {
+        self.begin_call(None);
+        self.caller.journal = Some(journal.clone());
+    }
+
+    pub(super) fn end_code_change(&mut self) {
+        self.caller.journal = None;
+    }
+
+    fn begin_call(&mut self, event: Option<&Event>) {
+        self.log.begin(event);
         self.memory.refused = false;
+    }
+
+    /// What `init` may not do: it runs for an instance that may never route.
+    fn unless_initialising(&self, what: &str) -> Allowed<()> {
+        match self.stage {
+            Stage::Live => Ok(()),
+            Stage::Candidate(_) => badarg(format!("init {what}")),
+        }
     }
 
     /// Whether the rule has asked for more memory than it may have since the event began.
@@ -77,12 +110,36 @@ struct Memory {
     bytes_max: usize,
     /// It has asked for more.
     refused: bool,
+    /// What it has taken, and where that is counted.
+    bytes: usize,
+    counted: Gauge,
+}
+
+impl Memory {
+    fn new(bytes_max: usize, counted: Gauge) -> Self {
+        Self { bytes_max, refused: false, bytes: 0, counted }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.counted.inc_by(bytes as i64 - self.bytes as i64);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.count(0);
+    }
 }
 
 impl ResourceLimiter for Memory {
+    /// An instance has one memory at most, since the pool has no more for it.
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let fits = desired <= self.bytes_max;
         self.refused |= !fits;
+        if fits {
+            self.count(desired);
+        }
         Ok(fits)
     }
 
@@ -102,6 +159,11 @@ fn error(denied: Denied) -> types::Error {
     }
 }
 
+/// Where the contract has no answer for it.
+fn trap(denied: Denied) -> wasmtime::Error {
+    wasmtime::Error::new(denied)
+}
+
 /// A payload that came from a rule; its JSON is not checked yet.
 pub(crate) fn lift_payload(payload: types::PayloadResult) -> Payload {
     match payload {
@@ -110,3 +172,6 @@ pub(crate) fn lift_payload(payload: types::PayloadResult) -> Payload {
         types::PayloadResult::Binary(bytes) => Payload::Binary(bytes.into()),
     }
 }
+
+#[cfg(test)]
+mod code_change_tests;

@@ -1,6 +1,7 @@
 //! The contract's `pg`: handles to the node's groups.
 
-use super::{HostState, error};
+use super::candidate::Opening;
+use super::{HostState, Stage, error, trap};
 use crate::router::contract::volley::router::pg::{Error, Host, HostScope, Pid, Reach, Term};
 use crate::router::handles::OpenScope;
 use wasmtime::component::Resource;
@@ -10,8 +11,16 @@ impl Host for HostState {}
 impl HostScope for HostState {
     /// Both reaches are the same thing on a single node.
     fn open(&mut self, name: String, _: Reach) -> wasmtime::Result<Result<Resource<OpenScope>, Error>> {
-        match self.shared.groups.open(&self.plugin, &name) {
-            Ok(scope) => Ok(Ok(self.handles.push(OpenScope(scope))?)),
+        let opened = match self.stage {
+            Stage::Live => self.shared.groups.open(&self.caller, &name),
+            Stage::Candidate(_) => self.shared.groups.preview(&self.caller, &name),
+        };
+        match opened {
+            Ok(scope) => {
+                let handle = self.handles.push(OpenScope(scope))?;
+                self.opens_later(handle.rep(), Opening::Scope(name))?;
+                Ok(Ok(handle))
+            }
             Err(denied) => Ok(Err(error(denied))),
         }
     }
@@ -22,11 +31,15 @@ impl HostScope for HostState {
         group: Term,
         pids: Vec<Pid>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        Ok(self.handles.get(&scope)?.0.join(&group, &pids).map_err(error))
+        let scope = &self.handles.get(&scope)?.0;
+        let may = self.unless_initialising("joins no groups");
+        Ok(may.and_then(|()| scope.join(&self.caller, &group, &pids)).map_err(error))
     }
 
     fn leave(&mut self, scope: Resource<OpenScope>, group: Term, pids: Vec<Pid>) -> wasmtime::Result<u64> {
-        Ok(self.handles.get(&scope)?.0.leave(&group, &pids))
+        let scope = &self.handles.get(&scope)?.0;
+        self.unless_initialising("leaves no groups").map_err(trap)?;
+        scope.leave(&self.caller, &group, &pids).map_err(trap)
     }
 
     fn get_members(&mut self, scope: Resource<OpenScope>, group: Term) -> wasmtime::Result<Vec<Pid>> {
