@@ -12,6 +12,13 @@ pub(crate) fn probe() -> &'static Path {
     PROBE.get_or_init(|| build("probe")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
+/// The next version of the bundled `chat`, on another layout of its tables and groups.
+pub(crate) fn chat_next() -> Vec<u8> {
+    static CHAT_NEXT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = CHAT_NEXT.get_or_init(|| build("chat-next")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
+    std::fs::read(built).expect("the component")
+}
+
 /// A version of the guest `versions` with these settings, of which `name` and `release` are needed; the head of its
 /// source and its `settings.rs` say what there is. It migrates nothing.
 pub(crate) fn version(settings: &Value) -> Vec<u8> {

@@ -48,6 +48,7 @@ mod tables; // a table that several lanes work on at a time
 
 // Versions of rules.
 mod candidates; // what is no good is refused
+mod chat_next; // `chat` and its next version
 mod code_change; // tables, groups and timers change with the version, or nothing does
 mod deploys; // operators who do not know of each other, configs, cleaning up
 mod restart; // what was served is served again

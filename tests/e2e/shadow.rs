@@ -9,6 +9,13 @@ use serde_json::{Value, json};
 
 const EVENTS: u64 = 40;
 
+/// It stamps its messages as the live one does: a message that differs is a difference, too.
+fn candidate(more: &Value) -> Vec<u8> {
+    let mut settings = json!({"name": "a", "release": "0.1.1"});
+    settings.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    guests::version(&settings)
+}
+
 #[track_caller]
 fn shadow(operator: &Operator, version: &str) -> Value {
     let body = json!({"version": version, "sample": 1.0});
@@ -41,7 +48,7 @@ fn publish_and_check(ann: &mut Session, bob: &mut Session, first: u64) {
 fn one_that_routes_alike_differs_in_nothing() {
     let (server, operator) = Server::start_with_version(&named("a"), &[]);
     let (mut ann, mut bob) = (Session::on(&server, "v.shadow"), Session::on(&server, "v.shadow"));
-    let candidate = operator.push(&named("b"));
+    let candidate = operator.push(&candidate(&json!({})));
     shadow(&operator, &candidate);
     assert_eq!(operator.version(&candidate).expect("it is known")["state"], "shadow");
     refused(&operator.forget(&candidate), 409);
@@ -64,25 +71,40 @@ fn who_would_miss_something_and_who_would_get_it_besides() {
     eve.skip_all();
     for (to, key, pid) in [("others", "missing", &ann.pid.clone()), ("enlisted", "extra", &eve.pid.clone())] {
         let first = operator.tables()["counts"].get("v.shadow").map_or(0, |n| n.as_str().unwrap().parse().unwrap());
-        let settings = json!({"name": "b", "release": "0.1.0", "to": to});
-        shadow(&operator, &operator.push(&guests::version(&settings)));
+        shadow(&operator, &operator.push(&candidate(&json!({ "to": to }))));
         publish_and_check(&mut ann, &mut bob, first);
         let report = report(&operator, EVENTS);
         assert_eq!(report["different"], EVENTS, "{to}: {report}");
-        assert!(report[key].to_string().contains(&**pid), "{key} {pid}: {report}");
+        let differences = report["differences"].as_array().expect("the first of them");
+        assert_eq!(differences.len(), 20, "{report}");
         let other = if key == "extra" { "missing" } else { "extra" };
-        assert!(report[other].as_array().is_none_or(Vec::is_empty), "{other}: {report}");
+        for difference in differences {
+            assert_eq!((&difference[key], &difference[other]), (&json!([pid]), &json!([])), "{to}: {difference}");
+            assert_eq!((&difference["topic"], &difference["kind"]), (&json!("v.shadow"), &json!("publish")));
+        }
         done(&operator.call(delete(operator.path("/shadow"))), &[204]);
     }
     eve.expect_no_more();
 }
 
 #[test]
+fn a_message_in_other_words_is_a_difference() {
+    let (server, operator) = Server::start_with_version(&named("a"), &[]);
+    let (mut ann, mut bob) = (Session::on(&server, "v.shadow"), Session::on(&server, "v.shadow"));
+    shadow(&operator, &operator.push(&named("b")));
+    publish_and_check(&mut ann, &mut bob, 0);
+    let report = report(&operator, EVENTS);
+    assert_eq!(report["different"], EVENTS, "{report}");
+    let first = &report["differences"][0];
+    assert_eq!((&first["extra"], &first["missing"]), (&json!([]), &json!([])), "{report}");
+    assert!(first["what"].as_str().is_some_and(|what| !what.is_empty()), "{report}");
+}
+
+#[test]
 fn one_that_traps_is_counted_and_hurts_nobody() {
     let (server, operator) = Server::start_with_version(&named("a"), &[]);
     let (mut ann, mut bob) = (Session::on(&server, "v.shadow"), Session::on(&server, "v.shadow"));
-    let settings = json!({"name": "b", "release": "0.1.0", "trap_at": 1});
-    shadow(&operator, &operator.push(&guests::version(&settings)));
+    shadow(&operator, &operator.push(&candidate(&json!({"trap_at": 1}))));
     publish_and_check(&mut ann, &mut bob, 0);
     let traps = wait_until("its traps to be counted", || {
         let report = operator.look(operator.path("/shadow"));
@@ -96,8 +118,8 @@ fn one_that_traps_is_counted_and_hurts_nobody() {
 fn activating_can_ask_for_events_without_a_difference() {
     let (server, operator) = Server::start_with_version(&named("a"), &[]);
     let (mut ann, mut bob) = (Session::on(&server, "v.shadow"), Session::on(&server, "v.shadow"));
-    let different = guests::version(&json!({"name": "b", "release": "0.1.0", "to": "others"}));
-    let (different, same) = (operator.push(&different), operator.push(&named("c")));
+    let different = operator.push(&candidate(&json!({"to": "others"})));
+    let same = operator.push(&candidate(&json!({})));
     let clean = |version: &str| {
         let wanted = json!({"events": EVENTS, "max_different": 0});
         operator.try_activate(&json!({"version": version, "require_shadow": wanted}))

@@ -16,6 +16,8 @@ const ROOMS: usize = 8;
 const SUBSCRIBERS: usize = 3;
 const PARKED: usize = 40;
 const NAMES: [&str; 2] = ["a", "b"];
+/// After each swap, so that what it left behind would show.
+const EVENTS_BETWEEN: usize = 4 * ROOMS;
 
 /// From the environment, or the second.
 pub(crate) fn times(variable: &str, otherwise: usize) -> usize {
@@ -27,6 +29,7 @@ pub(crate) fn times(variable: &str, otherwise: usize) -> usize {
 struct Swaps {
     asked: AtomicUsize,
     acknowledged: AtomicUsize,
+    published: AtomicUsize,
     done: AtomicBool,
 }
 
@@ -90,6 +93,9 @@ fn under_load(server: &Server, times: usize, mut swap: impl FnMut(usize)) {
             state.asked.store(at + 1, SeqCst);
             swap(at);
             state.acknowledged.store(at + 1, SeqCst);
+            let before = state.published.load(SeqCst);
+            let enough = || (state.published.load(SeqCst) >= before + EVENTS_BETWEEN).then_some(());
+            wait_until("the version to route for a while", enough);
         }
         state.done.store(true, SeqCst);
         for (publisher, pollers) in busy {
@@ -117,6 +123,7 @@ fn publish_until_done(server: &Server, room: &str, swaps: &Swaps) -> Vec<Between
         let answer = connection.call(&post(events(room)).json(&json!([published.len(), last]))).expect(200).json();
         assert_eq!(answer["recipients"], SUBSCRIBERS, "{answer}");
         published.push((before, swaps.asked.load(SeqCst)));
+        swaps.published.fetch_add(1, SeqCst);
         if last {
             return published;
         }

@@ -97,20 +97,22 @@ impl LaneThread {
 
     /// Turns to the generation that is published, and does what was called for; true if that may have taken time.
     fn keep_up(&mut self) -> bool {
-        let published = self.published.load();
-        let is_new = !Arc::ptr_eq(&published, self.guests.generation());
-        let calls = self.control.take();
-        if !is_new && calls.is_empty() {
-            return false;
+        let mut took_time = false;
+        // Looks again after each call: one that holds the lane may have done so while the next generation was published.
+        loop {
+            let is_new = !Arc::ptr_eq(&self.published.load(), self.guests.generation());
+            let calls = self.control.take();
+            if !is_new && calls.is_empty() {
+                return took_time;
+            }
+            // Nobody's delivery waits for what operators do.
+            self.fire();
+            self.guests.turn_to(self.published.load_full());
+            for call in calls {
+                call(self);
+            }
+            took_time = true;
         }
-        // Nobody's delivery waits for what operators do.
-        self.fire();
-        let published = self.published.load_full();
-        self.guests.turn_to(published);
-        for call in calls {
-            call(self);
-        }
-        true
     }
 
     /// Routes an event and answers who caused it; when it was done.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::key::room_prefix;
 use serde::{Deserialize, Serialize};
 use volley_plugin::{Key, Timer};
 
@@ -52,7 +53,6 @@ pub(crate) struct Saying<'a> {
     pub(crate) text: Cow<'a, str>,
 }
 
-/// A zero byte ends the topic, which can't hold one.
 impl Key for Slot<'_> {
     fn write(&self, bytes: &mut Vec<u8>) {
         room_prefix(self.topic, bytes);
@@ -81,11 +81,6 @@ impl Key for Sessions<'_> {
         room_prefix(self.topic, bytes);
         bytes.extend_from_slice(self.user.as_bytes());
     }
-}
-
-fn room_prefix(topic: &str, bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(topic.as_bytes());
-    bytes.push(0);
 }
 
 impl<'a> Entry<'a> {
