@@ -1,10 +1,10 @@
-//! The command line: `volley serve`, `volley plugin build`.
+//! The command line: `volley serve`, building rules, and the commands that speak to a server.
 
 use crate::config::{AdminToken, Config, Flags, LogFormat, limits_help};
 use crate::server::Server;
-use crate::{bench, toolchain};
+use crate::{bench, commands, toolchain};
 use anyhow::Context as _;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,12 +30,28 @@ enum Command {
     /// on stdout is `volley ready listen=ADDR admin=ADDR`; the log goes to stderr. SIGTERM or Ctrl-C drains: parked
     /// polls are answered, accepted events are routed, then it exits with 0.
     Serve(Box<Flags>),
-    /// Make and build rules
+    /// Build rules, bring them to a server, swap them, watch them
     #[command(subcommand)]
     Plugin(Plugin),
+    #[command(flatten)]
+    Operate(Box<commands::Command>),
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Print a script that completes these commands in a shell
+    #[command(after_help = "Example: volley completions bash > ~/.local/share/bash-completion/completions/volley")]
+    Completions {
+        /// Which shell
+        shell: CompletedShell,
+    },
+}
+
+/// The shells that are known.
+#[derive(Clone, Copy, ValueEnum)]
+enum CompletedShell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Subcommand)]
@@ -53,6 +69,8 @@ enum Plugin {
     },
     /// Name the toolchain that `build` would use here
     Toolchain,
+    #[command(flatten)]
+    Operate(Box<commands::Plugins>),
 }
 
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong usage.
@@ -72,15 +90,40 @@ pub fn run() -> ExitCode {
         },
         Command::Plugin(Plugin::Build { dir, output }) => build(&dir, output.as_deref()),
         Command::Plugin(Plugin::Toolchain) => describe(),
+        Command::Plugin(Plugin::Operate(plugins)) => plugins.run(),
+        Command::Operate(command) => command.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Completions { shell } => complete(shell),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read has seen enough, as with `| head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::WrongUsage>() => {
+            eprintln!("volley: {error}");
+            ExitCode::from(2)
+        }
         Err(error) => {
             eprintln!("volley: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn complete(shell: CompletedShell) -> anyhow::Result<()> {
+    use clap_complete::Shell;
+    let shell = match shell {
+        CompletedShell::Bash => Shell::Bash,
+        CompletedShell::Zsh => Shell::Zsh,
+        CompletedShell::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "volley", &mut script);
+    std::io::stdout().lock().write_all(&script).context("can't write to stdout")
 }
 
 /// Open files that are no client's: listeners, logs, operators.

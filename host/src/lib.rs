@@ -52,6 +52,12 @@ pub mod sync;
 pub mod tables;
 pub mod timers;
 
+// From the outside: what operators and clients call.
+pub mod admin_client;
+pub mod commands;
+pub mod http_client;
+pub mod oci;
+
 // Around it.
 pub mod admin_token;
 pub mod bench;
