@@ -197,9 +197,11 @@ pub fn is_loopback(url: &Url) -> bool {
     })
 }
 
-/// Text of others without what a terminal obeys: names of users and the words of rules come from outside.
+/// Text of others without what a terminal obeys or what turns the writing round: names of users and the words of rules
+/// come from outside.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let obeyed = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_terminal_is_told_nothing() {
-        assert_eq!(plain("a\u{1b}[2Jb\n\u{9b}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+        assert_eq!(plain("a\u{1b}[2Jb\n\u{9b}c\u{202e}"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\u{fffd}");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
 use futures_util::StreamExt as _;
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
-use oci_client::errors::OciDistributionError;
-use oci_client::manifest::{OciImageManifest, WASM_LAYER_MEDIA_TYPE};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest, WASM_LAYER_MEDIA_TYPE};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use serde_json::json;
@@ -73,7 +73,8 @@ pub async fn push(
     let layer = ImageLayer::new(component, LAYER_TYPE.into(), annotations);
     let config = Config::new(about(&layer)?.to_string(), CONFIG_TYPE.into(), None);
     let layers = [layer];
-    let manifest = OciImageManifest::build(&layers, &config, None);
+    let mut manifest = OciImageManifest::build(&layers, &config, None);
+    manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.into());
     let (client, auth) = (client(to, transport), credentials(to)?);
     client.push(to, &layers, config, &auth, Some(manifest)).await.map_err(|error| explain(to, &error))?;
     let (_, digest) = client.pull_image_manifest(to, &auth).await.map_err(|error| explain(to, &error))?;
@@ -176,17 +177,36 @@ fn about(layer: &ImageLayer) -> anyhow::Result<serde_json::Value> {
 fn explain(reference: &Reference, error: &OciDistributionError) -> anyhow::Error {
     let registry = reference.registry();
     match error {
-        OciDistributionError::ImageManifestNotFoundError(_) => {
+        error if has_code(error, &[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown]) => {
             anyhow!("{registry} has no {}", reference.whole().trim_start_matches(registry).trim_start_matches('/'))
         }
-        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
-            anyhow!("{registry} wants a login for {reference}; `docker login {registry}` makes one")
+        OciDistributionError::ImageManifestNotFoundError(_) => anyhow!("{registry} has no {reference}"),
+        error if wants_login(error) => {
+            anyhow!("{registry} wants a login for {reference}, or another one; `docker login {registry}` makes one")
         }
         OciDistributionError::RequestError(error) if error.is_connect() => {
             let why = innermost(error);
             anyhow!("can't reach the registry {registry}: {why} (one that speaks no TLS needs --plain-http)")
         }
         other => anyhow!("{reference}: {other}"),
+    }
+}
+
+fn wants_login(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::UnauthorizedError { .. }
+        | OciDistributionError::AuthenticationFailure(_)
+        | OciDistributionError::ServerError { code: 401 | 403, .. } => true,
+        other => has_code(other, &[OciErrorCode::Unauthorized, OciErrorCode::Denied]),
+    }
+}
+
+fn has_code(error: &OciDistributionError, codes: &[OciErrorCode]) -> bool {
+    match error {
+        OciDistributionError::RegistryError { envelope, .. } => {
+            envelope.errors.iter().any(|error| codes.contains(&error.code))
+        }
+        _ => false,
     }
 }
 
