@@ -15,6 +15,7 @@ mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
+mod stub; // a server that answers as a test says
 
 // The protocol's calls.
 mod batch; // many events in one call
@@ -62,8 +63,11 @@ mod admin; // what operators can look at
 mod cli; // help, wrong usage, the ready line
 mod config; // the config file
 mod conversation; // the printed curl conversation
+mod conversing; // `publish` and `poll`
 mod drain; // SIGTERM
+mod operate; // the commands of operators
 mod operators; // the admin token
+mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 
