@@ -18,7 +18,8 @@ fn a_push_brings_the_component_and_its_signature() {
     assert_eq!((&*call.path, &*call.query, &*call.body), ("/admin/v1/plugins/chat/versions", "", &b"component"[..]));
     assert_eq!(call.header("volley-signature"), None);
     folder.file("chat.wasm.sig", "AAAA\n");
-    done(&operate(&stub.address, &["plugin", "push", "chat", &file]));
+    let said = done(&operate(&stub.address, &["plugin", "push", "chat", &file]));
+    assert_eq!(said, "chat 222222222222 (9 B, signed) is on the server\n");
     assert_eq!(stub.last("POST").header("volley-signature"), Some("AAAA"));
     let other = folder.file("other.sig", "BBBB\n");
     done(&operate(&stub.address, &["plugin", "push", "chat", &file, "--signature", &other]));
