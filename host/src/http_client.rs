@@ -215,9 +215,14 @@ mod tests {
         assert_eq!(request.url().as_str(), "http://localhost:1/below/a/%3C0.1.2%3E/x%2Fy%3F?after=%FF");
     }
 
-    #[test]
-    fn a_value_of_a_query_survives() {
-        assert_eq!(encoded("a b&c=d+%é"), "a%20b%26c%3Dd%2B%25%C3%A9");
+    proptest::proptest! {
+        /// The server reads what was meant.
+        #[test]
+        fn a_value_of_a_query_survives(value: String) {
+            let query = format!("a=b&value={}&c=d", encoded(&value));
+            let read = crate::protocol::http::decoded_parameter(Some(&query), "value").expect("a query");
+            proptest::prop_assert_eq!(read.unwrap_or_default(), value.into_bytes());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::client::Session;
 use crate::harness::{Scratch, Server, volley, wait_until};
-use crate::operate::{done, failed, stderr};
+use crate::terminal::{done, failed, stderr};
 use crate::stub::{Answer, Stub};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Lines, Write as _};

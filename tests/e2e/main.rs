@@ -12,6 +12,7 @@ mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
 mod http; // an HTTP/1.1 client that shows what really came
 mod operator; // pushing, activating and looking, in the words of the admin API
+mod terminal; // runs commands, and answers them as a server would
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
@@ -61,11 +62,12 @@ mod trap_policy; // who routes what a rule failed on
 // The program.
 mod admin; // what operators can look at
 mod cli; // help, wrong usage, the ready line
+mod commands; // what the commands that speak to a server share
 mod config; // the config file
 mod conversation; // the printed curl conversation
 mod conversing; // `publish` and `poll`
 mod drain; // SIGTERM
-mod operate; // the commands of operators
+mod operate; // commands that change a running server
 mod operators; // the admin token
 mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components

@@ -1,199 +1,12 @@
-//! Operators' commands: what they send, what they print, how they fail. The calls that change something go to a stub
-//! that speaks the admin API; what looks goes to a real server.
+//! Operators' commands that change something: what they send, what they print, how they fail. A stub speaks the admin API.
 
-use crate::client::Session;
-use crate::harness::{Scratch, Server, volley, wait_until};
-use crate::rooms::{enter, say};
-use crate::stub::{Answer, Call, Stub};
+use crate::harness::{Scratch, volley};
+use crate::terminal::{NEW, OLD, admin, admin_that, done, failed, operate, operate_with, stderr};
+use crate::stub::{Answer, Stub};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
-
-pub(crate) const TOKEN: &str = "the-token-of-the-stub";
-const OLD: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
-const NEW: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
-
-/// Runs a command against the admin listener there.
-#[track_caller]
-pub(crate) fn operate(admin: &str, arguments: &[&str]) -> Output {
-    operate_with(admin, arguments, "")
-}
-
-/// The same with something on stdin.
-#[track_caller]
-pub(crate) fn operate_with(admin: &str, arguments: &[&str], input: &str) -> Output {
-    let mut child = volley()
-        .args(arguments)
-        .args(["--admin", admin])
-        .env("VOLLEY_ADMIN_TOKEN", TOKEN)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("volley");
-    // A command that reads nothing may be gone already.
-    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-    child.wait_with_output().expect("what it said")
-}
-
-pub(crate) fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Its stdout, if it did what it was told.
-#[track_caller]
-pub(crate) fn done(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(output), stderr(output));
-    stdout(output)
-}
-
-/// Its stderr, if it failed.
-#[track_caller]
-pub(crate) fn failed(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{}{}", stdout(output), stderr(output));
-    assert!(stdout(output).is_empty(), "{}", stdout(output));
-    assert!(!stderr(output).contains(TOKEN), "the token shows: {}", stderr(output));
-    stderr(output)
-}
-
-/// One plugin as the admin API keeps it, as far as the commands can tell.
-struct Model {
-    active: &'static str,
-    previous: Option<&'static str>,
-    routes: Value,
-    routes_version: u64,
-    shadow: bool,
-    /// Of a version that was activated: whether it goes back by itself.
-    unstable: bool,
-}
-
-/// A server with the plugin `chat`, which has [`OLD`] and gets [`NEW`].
-fn admin() -> Stub {
-    admin_that(false)
-}
-
-fn admin_that(unstable: bool) -> Stub {
-    let model = Model {
-        active: OLD,
-        previous: None,
-        routes: json!([
-            {"topics": "chat.>", "plugin": "chat", "config": {"history": 5}, "on_trap": "previous"},
-            {"topics": ">", "plugin": "topic", "config": null, "on_trap": "fail"},
-        ]),
-        routes_version: 1,
-        shadow: false,
-        unstable,
-    };
-    let model = Mutex::new(model);
-    Stub::start(move |call| answer(&mut model.lock().expect("the model"), call))
-}
-
-fn answer(model: &mut Model, call: &Call) -> Answer {
-    if call.method != "GET" && call.header("authorization") != Some(&format!("Bearer {TOKEN}")) {
-        return Answer::problem(401, "the admin token is needed, as Authorization: Bearer", &Value::Null);
-    }
-    let (method, path) = call.line();
-    let missing = || Answer::problem(404, "there is no such plugin", &Value::Null);
-    match (method, &path[2..]) {
-        ("GET", ["plugins"]) => Answer::json(200, &json!({"plugins": [plugin(model)]})),
-        ("GET" | "POST" | "DELETE", ["plugins", name, ..]) if *name != "chat" => missing(),
-        ("GET", ["plugins", _]) => Answer::json(200, &plugin(model)),
-        ("POST", ["plugins", _, "versions"]) if call.body == b"misfit" => {
-            let words = json!(["it imports wasi:cli/environment", "it exports no `route`\u{1b}[2J"]);
-            Answer::problem(422, "the component does not fit", &json!({"mismatches": words}))
-        }
-        ("POST", ["plugins", _, "versions"]) => {
-            let is_new = call.query != "dry_run" && call.body != b"known";
-            Answer::json(if is_new { 201 } else { 200 }, &json!({"version": NEW}))
-        }
-        ("POST", ["plugins", _, "activate"]) => activate(model, &call.json()),
-        ("POST", ["plugins", _, "rollback"]) => match model.previous.take() {
-            None => Answer::problem(409, "there is no previous version", &Value::Null),
-            Some(previous) => {
-                let current = std::mem::replace(&mut model.active, previous);
-                Answer::json(200, &json!({"current": previous, "previous": current}))
-            }
-        },
-        ("POST", ["plugins", _, "purge"]) => Answer::json(200, &json!({"purged": [NEW]})),
-        ("POST", ["plugins", _, "shadow"]) => {
-            model.shadow = true;
-            Answer::json(201, &report())
-        }
-        ("GET", ["plugins", _, "shadow"]) if model.shadow => Answer::json(200, &report()),
-        ("DELETE", ["plugins", _, "shadow"]) if std::mem::take(&mut model.shadow) => Answer::status(204),
-        (_, ["plugins", _, "shadow"]) => Answer::problem(404, "no shadow is running", &Value::Null),
-        ("GET", ["routes"]) => Answer::json(200, &model.routes).header("ETag", format!("\"{}\"", model.routes_version)),
-        ("PUT", ["routes"]) => set_routes(model, call),
-        ("DELETE", ["sessions", "%3C0.17.1%3E"]) => Answer::status(204),
-        ("DELETE", ["sessions", _]) => Answer::problem(404, "there is no such session", &Value::Null),
-        _ => Answer::problem(404, "there is nothing at this path", &Value::Null),
-    }
-}
-
-fn plugin(model: &Model) -> Value {
-    let back = json!({"at_ms": 0, "from": NEW, "to": OLD, "why": "5 traps in 10 s"});
-    json!({
-        "name": "chat", "active": model.active, "previous": model.previous, "generation": 3,
-        "versions": [{
-            "version": OLD, "state": "active", "source": "bundled", "bytes": 2048, "name": "chat", "release": "1.0",
-            "description": "rooms", "pushed_ms": 0, "signed_by": "ann", "migrates": true, "downgrades": false,
-        }],
-        "queued": 1, "calls": 20, "refusals": 3, "traps": 4, "busy": 5, "recipients": 600,
-        "p50_us": 7.0, "p99_us": 8000.0, "memory_bytes": 3_145_728,
-        "rolled_back": if model.unstable && model.previous.is_none() { back } else { Value::Null },
-        "mounts": [{"config": {"history": 5}, "on_trap": "previous", "topics": ["chat.>"]}],
-    })
-}
-
-fn activate(model: &mut Model, body: &Value) -> Answer {
-    if body["version"]
-        .as_str()
-        .is_none_or(|version| !NEW.replace("sha256:", "").starts_with(&version.replace("sha256:", "")))
-    {
-        return Answer::problem(404, "there is no such version", &Value::Null);
-    }
-    if body["if_current"].as_str().is_some_and(|current| current != model.active) {
-        return Answer::problem(409, "another version is current", &Value::Null);
-    }
-    if body["config"] == json!("bad") {
-        return Answer::problem(422, "init failed: no such key", &Value::Null);
-    }
-    if model.unstable {
-        // It is routed by the new one for a moment, in which nobody looks.
-        return Answer::json(200, &json!({"current": NEW, "previous": OLD}));
-    }
-    model.previous = Some(std::mem::replace(&mut model.active, NEW));
-    Answer::json(200, &json!({"current": NEW, "previous": OLD}))
-}
-
-fn set_routes(model: &mut Model, call: &Call) -> Answer {
-    let body = call.json();
-    if call.header("if-match") != Some(&format!("\"{}\"", model.routes_version)) {
-        return Answer::problem(412, "the routes have changed", &Value::Null);
-    }
-    if body.as_array().expect("rows").iter().any(|row| row["plugin"] == "nobody") {
-        return Answer::problem(422, "there is no plugin \"nobody\"; there are: chat, topic", &Value::Null);
-    }
-    model.routes_version += 1;
-    model.routes = body;
-    Answer::json(200, &model.routes).header("ETag", format!("\"{}\"", model.routes_version))
-}
-
-fn report() -> Value {
-    json!({
-        "version": NEW, "sample": 0.5, "since_ms": 0, "compared": 100, "same": 99, "different": 1, "dropped": 2, "traps": 3,
-        "differences": [{
-            "event": "77", "topic": "chat.x", "kind": "publish", "extra": ["<0.1.1>"], "missing": ["<0.2.1>", "<0.3.1>"],
-            "what": "other recipients",
-        }],
-        "live": {"p50_us": 10.0, "p99_us": 20.0}, "shadow": {"p50_us": 30.0, "p99_us": null},
-    })
-}
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::sync::{Mutex, mpsc};
 
 #[test]
 fn a_push_brings_the_component_and_its_signature() {
@@ -205,7 +18,8 @@ fn a_push_brings_the_component_and_its_signature() {
     assert_eq!((&*call.path, &*call.query, &*call.body), ("/admin/v1/plugins/chat/versions", "", &b"component"[..]));
     assert_eq!(call.header("volley-signature"), None);
     folder.file("chat.wasm.sig", "AAAA\n");
-    done(&operate(&stub.address, &["plugin", "push", "chat", &file]));
+    let said = done(&operate(&stub.address, &["plugin", "push", "chat", &file]));
+    assert_eq!(said, "chat 222222222222 (9 B, signed) is on the server\n");
     assert_eq!(stub.last("POST").header("volley-signature"), Some("AAAA"));
     let other = folder.file("other.sig", "BBBB\n");
     done(&operate(&stub.address, &["plugin", "push", "chat", &file, "--signature", &other]));
@@ -221,6 +35,16 @@ fn a_push_brings_the_component_and_its_signature() {
     assert_eq!(stub.last("POST").query, "dry_run");
     let said = done(&operate(&stub.address, &["plugin", "push", "chat", &known, "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&said).expect("JSON"), json!({ "version": NEW }));
+}
+
+/// A folder is built first: what is pushed is what `plugin build` makes of it.
+#[test]
+fn a_folder_is_built_and_pushed() {
+    let stub = admin();
+    let built = std::fs::read(crate::guests::probe()).expect("the probe");
+    let folder = crate::harness::workspace().join("tests/guests/probe");
+    done(&operate(&stub.address, &["plugin", "push", "chat", folder.to_str().expect("UTF-8")]));
+    assert!(stub.last("POST").body == built, "other bytes");
 }
 
 #[test]
@@ -384,13 +208,9 @@ fn routes_are_changed_only_as_they_were_read() {
 
 #[test]
 fn routes_that_somebody_else_changed_are_left_alone() {
-    let versions = Arc::new(Mutex::new(0));
-    let stub = Stub::start(move |call| {
-        if call.method == "PUT" {
-            return Answer::problem(412, "the routes have changed", &Value::Null);
-        }
-        *versions.lock().expect("a number") += 1;
-        Answer::json(200, &json!([])).header("ETag", "\"1\"")
+    let stub = Stub::start(|call| match &*call.method {
+        "PUT" => Answer::problem(412, "the routes have changed", &Value::Null),
+        _ => Answer::json(200, &json!([])).header("ETag", "\"1\""),
     });
     let said = failed(&operate(&stub.address, &["routes", "add", ">=topic"]));
     assert!(said.contains("somebody changed the routes meanwhile"), "{said}");
@@ -406,187 +226,4 @@ fn a_session_is_ended_by_its_pid() {
     let said = failed(&operate(&stub.address, &["sessions", "kick", "0.17.2"]));
     assert!(said.contains("no such session"), "{said}");
     assert_eq!(operate(&stub.address, &["sessions", "kick", "seventeen"]).status.code(), Some(2));
-}
-
-#[test]
-fn what_takes_long_says_so() {
-    let (sender, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let stub = Stub::start(move |_| {
-        let _ = gate.lock().expect("the gate").recv();
-        Answer::json(200, &json!({"current": NEW, "previous": OLD}))
-    });
-    let mut child = volley()
-        .args(["plugin", "activate", "chat", "222222", "--admin", &stub.address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("volley");
-    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
-    let line = said.next().expect("a line").expect("UTF-8");
-    assert!(line.starts_with("activating chat 222222 ... "), "{line}");
-    drop(sender);
-    assert_eq!(child.wait().expect("an end").code(), Some(0));
-}
-
-#[test]
-fn who_does_not_answer_and_who_is_no_volley() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let said = failed(&operate(&nobody.to_string(), &["plugin", "ls"]));
-    assert!(said.contains(&nobody.to_string()) && said.contains("volley serve") && said.contains("--admin"), "{said}");
-    let stub = Stub::start(|call| match call.path.as_str() {
-        "/admin/v1/plugins" => Answer::status(200).body("<html>"),
-        _ => Answer::status(302).header("Location", "http://elsewhere.invalid/"),
-    });
-    for arguments in [&["plugin", "ls"][..], &["plugin", "purge", "chat"]] {
-        let said = failed(&operate(&stub.address, arguments));
-        assert!(said.contains("is the address right?"), "{said}");
-    }
-    for arguments in [
-        &["plugin", "ls", "--admin", "ftp://x"][..],
-        &["plugin", "push", "oci://localhost:1/a:1", "x.wasm", "--activate"],
-        &["plugin", "push", "chat", "x.wasm", "--config", "1"],
-        &["plugin", "push", "chat", "x.wasm", "--wait"],
-        &["plugin", "push", "chat", "oci://no-registry"],
-        &["plugin", "shadow", "chat", "222222", "--sample", "2"],
-        &["routes", "add", "nothing"],
-    ] {
-        let output = crate::harness::run(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
-    }
-}
-
-#[test]
-fn the_token_is_found_where_serve_wrote_it_and_sent_nowhere_else() {
-    let (runtime, data) = (Scratch::new(), Scratch::new());
-    let stub = admin();
-    let port = stub.address.rsplit(':').next().expect("a port");
-    let purge = |arguments: &[&str], environment: &[(&str, &str)]| {
-        let mut command = volley();
-        command.args(["plugin", "purge", "chat", "--admin", &stub.address]).args(arguments);
-        command.env("XDG_RUNTIME_DIR", runtime.path()).envs(environment.iter().copied());
-        command.output().expect("volley")
-    };
-    let said = failed(&purge(&[], &[]));
-    assert!(said.contains("admin token is needed") && said.contains("--token-file"), "{said}");
-    std::fs::create_dir(runtime.path().join("volley")).expect("a folder");
-    runtime.file(&format!("volley/admin-{port}.token"), &format!("{TOKEN}\n"));
-    done(&purge(&[], &[]));
-    let file = data.file("admin.token", &format!("{TOKEN}\n"));
-    let data = data.path().to_str().expect("UTF-8");
-    let ways: [&[&str]; 3] = [&["--data", data], &["--token-file", &file], &["--token", TOKEN]];
-    for way in ways {
-        done(&purge(way, &[("VOLLEY_ADMIN_TOKEN", "a wrong one")]));
-    }
-    done(&purge(&[], &[("VOLLEY_DATA", data)]));
-    done(&purge(&[], &[("VOLLEY_ADMIN_TOKEN_FILE", &file)]));
-    failed(&purge(&[], &[("VOLLEY_ADMIN_TOKEN", "a wrong one")]));
-    // The same port of another machine: a name that leads nowhere, and a proxy that sees what would be sent.
-    let proxy = Stub::start(|_| Answer::problem(401, "who are you?", &Value::Null));
-    let output = volley()
-        .args(["plugin", "purge", "chat", "--admin", &format!("http://other.invalid:{port}")])
-        .env("XDG_RUNTIME_DIR", runtime.path())
-        .env("http_proxy", format!("http://{}", proxy.address))
-        .output()
-        .expect("volley");
-    failed(&output);
-    assert_eq!(proxy.last("POST").header("authorization"), None);
-}
-
-/// What looks, at a real server.
-#[test]
-fn a_real_server_is_looked_at() {
-    let server = Server::start(&[]);
-    let (mut ann, _) = enter(&server, "ann", "chat.operate");
-    say(&mut ann, "chat.operate", "hello");
-    let bob = Session::open_as(&server, "b\u{202e}ob");
-    let look = |arguments: &[&str]| done(&operate(&server.admin, arguments));
-    let said = look(&["plugin", "ls"]);
-    assert!(said.contains("chat") && said.contains("topic") && !said.contains("sha256:"), "{said}");
-    assert!(look(&["plugin", "show", "chat"]).contains("chat rooms"));
-    let all: Value = serde_json::from_str(&look(&["plugin", "ls", "--json"])).expect("JSON");
-    assert_eq!(all["plugins"].as_array().map(Vec::len), Some(2), "{all}");
-    assert!(look(&["routes", "get"]).contains("chat.>"));
-    let said = look(&["sessions", "ls"]);
-    assert!(said.contains(&ann.pid) && said.contains(&bob.pid) && !said.contains('\u{202e}'), "{said}");
-    assert!(look(&["sessions", "ls", "--limit", "1"]).contains("there are more: --after"));
-    assert!(look(&["sessions", "show", ann.pid.trim_matches(['<', '>'])]).contains("chat.operate"));
-    assert!(look(&["tables", "ls"]).contains("chat:rooms"));
-    assert!(look(&["tables", "get", "chat:rooms", "--limit", "1"]).contains("there are more"));
-    let said = failed(&operate(&server.admin, &["tables", "get", "nobody"]));
-    assert!(said.contains("volley tables ls"), "{said}");
-}
-
-#[test]
-fn a_table_is_dumped_to_its_end() {
-    let server = Server::start(&["--limit", "admin_page_max=3"]);
-    let (mut ann, _) = enter(&server, "ann", "chat.dump");
-    for n in 0..10 {
-        say(&mut ann, "chat.dump", &format!("saying {n}"));
-    }
-    let dumped = done(&operate(&server.admin, &["tables", "dump", "chat:rooms"]));
-    let objects: Vec<Value> = dumped.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(objects.len() > 10, "{dumped}");
-    for n in 0..10 {
-        assert_eq!(dumped.matches(&format!("saying {n}")).count(), 1, "{dumped}");
-    }
-    let none = done(&operate(&server.admin, &["tables", "dump", "chat:rooms", "--prefix", "zzz"]));
-    assert_eq!(none, "");
-}
-
-#[test]
-fn every_command_teaches_by_example() {
-    let commands: [&[&str]; 19] = [
-        &["plugin", "push"],
-        &["plugin", "pull"],
-        &["plugin", "activate"],
-        &["plugin", "rollback"],
-        &["plugin", "shadow"],
-        &["plugin", "ls"],
-        &["plugin", "show"],
-        &["plugin", "logs"],
-        &["plugin", "purge"],
-        &["routes", "get"],
-        &["routes", "set"],
-        &["routes", "add"],
-        &["routes", "rm"],
-        &["tables", "get"],
-        &["tables", "dump"],
-        &["sessions", "ls"],
-        &["sessions", "kick"],
-        &["publish"],
-        &["poll"],
-    ];
-    for command in commands {
-        let help = done(&crate::harness::run(&[command, &["--help"]].concat()));
-        let example = format!("volley {}", command.join(" "));
-        assert!(help.contains("Example") && help.matches(&example).count() >= 2, "{help}");
-    }
-}
-
-#[test]
-fn shells_are_told_the_commands() {
-    for (shell, words) in [("bash", "complete -F"), ("zsh", "#compdef volley"), ("fish", "complete -c volley")] {
-        let script = done(&volley().args(["completions", shell]).output().expect("volley"));
-        assert!(script.contains(words) && script.contains("rollback"), "{shell}");
-    }
-    assert_eq!(crate::harness::run(&["completions", "tcsh"]).status.code(), Some(2));
-}
-
-/// A reader that has seen enough is no failure.
-#[test]
-fn who_stops_reading_is_not_shouted_at() {
-    let page = json!({"objects": vec![json!({"key": "k", "value": "x".repeat(1000)}); 500], "next": "k"});
-    let stub = Stub::start(move |_| Answer::json(200, &page));
-    let mut child = volley()
-        .args(["tables", "dump", "endless", "--admin", &stub.address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("volley");
-    let mut shown = BufReader::new(child.stdout.take().expect("piped")).lines();
-    shown.next().expect("a line").expect("UTF-8");
-    drop(shown);
-    let status = wait_until("the dump to end", || child.try_wait().expect("wait"));
-    assert_eq!(status.code(), Some(0));
 }

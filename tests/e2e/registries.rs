@@ -2,7 +2,7 @@
 //! the same part of the protocol.
 
 use crate::harness::{Scratch, say, volley, wait_until};
-use crate::operate::{done, failed, operate, stderr, stdout};
+use crate::terminal::{done, failed, operate, stderr, stdout};
 use crate::stub::{Answer, Call, Stub};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

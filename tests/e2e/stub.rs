@@ -160,18 +160,15 @@ fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> Option<
 }
 
 fn write(stream: &mut TcpStream, answer: Answer, head_only: bool) -> std::io::Result<()> {
-    let mut text = format!("HTTP/1.1 {} Stub\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        text += &format!("{name}: {value}\r\n");
-    }
     let has_length = answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let mut lines = vec![format!("HTTP/1.1 {} Stub", answer.status)];
+    lines.extend(answer.headers.iter().map(|(name, value)| format!("{name}: {value}")));
     if answer.more.is_some() {
-        text += "Transfer-Encoding: chunked\r\n\r\n";
-    } else if answer.status == 204 || has_length {
-        text += "\r\n";
-    } else {
-        text += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
+        lines.push("Transfer-Encoding: chunked".into());
+    } else if answer.status != 204 && !has_length {
+        lines.push(format!("Content-Length: {}", answer.body.len()));
     }
+    let text = lines.join("\r\n") + "\r\n\r\n";
     stream.write_all(text.as_bytes())?;
     let Some(more) = answer.more else {
         return if head_only { Ok(()) } else { stream.write_all(&answer.body) };

@@ -17,13 +17,13 @@ pub struct Operator {
     /// The server's admin listener
     #[arg(long, value_name = "URL", env = "VOLLEY_ADMIN_URL", default_value = "http://127.0.0.1:9090", value_parser = url)]
     admin: Url,
-    /// A file with the admin token, also in VOLLEY_ADMIN_TOKEN_FILE [default: where `serve` wrote it for this user]
+    /// A file with the admin token, also in `VOLLEY_ADMIN_TOKEN_FILE` [default: where `serve` wrote it for this user]
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     token_file: Option<PathBuf>,
-    /// The admin token itself; in VOLLEY_ADMIN_TOKEN it does not show in the list of processes
+    /// The admin token itself; in `VOLLEY_ADMIN_TOKEN` it does not show in the list of processes
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["token_file", "data"])]
     token: Option<String>,
-    /// The server's --data folder, which has its admin token; also in VOLLEY_DATA
+    /// The server's --data folder, which has its admin token; also in `VOLLEY_DATA`
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print the server's answer as it came

@@ -123,6 +123,7 @@ impl Push {
     async fn deploy(&self, name: &str) -> anyhow::Result<()> {
         let client = self.operator.client()?;
         let component = self.component().await?;
+        let signed = if component.signature.is_some() { ", signed" } else { "" };
         let size = layout::bytes(component.bytes.len() as u64);
         let query = if self.dry_run { "dry_run" } else { "" };
         let mut request = client.request(Method::POST, &["plugins", name, "versions"], query).body(component.bytes);
@@ -138,7 +139,7 @@ impl Push {
             StatusCode::CREATED => "is on the server",
             _ => "was on the server already",
         };
-        let words = format!("{name} {} ({size}) {done}\n", layout::version(&version));
+        let words = format!("{name} {} ({size}{signed}) {done}\n", layout::version(&version));
         self.operator.print(&client, &answer, |_: &Pushed| words)?;
         if self.activate {
             activate(&client, &self.operator, name, &version, &self.swap, None).await?;

@@ -8,6 +8,7 @@ use crate::commands::progress;
 use crate::http_client::encoded;
 use clap::Subcommand;
 use std::cell::Cell;
+use std::io::IsTerminal as _;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -101,20 +102,23 @@ fn page(page: &TablePage) -> String {
 async fn dump(client: &AdminClient, name: &str, prefix: &str) -> anyhow::Result<()> {
     let printed = Cell::new(0_usize);
     let what = || format!("dumping {name}: {}", layout::count(printed.get(), "object"));
-    progress::during(what, async {
-        let mut after = String::new();
-        loop {
-            let query = format!("prefix={}&limit={PAGE}{after}", encoded(prefix));
-            let page = client.get(&["tables", name], &query).await.map_err(unknown)?;
-            let page: TablePage = client.read(&page)?;
-            let lines: String = page.objects.iter().flat_map(|object| [object.get(), "\n"]).collect();
-            layout::say(&lines)?;
-            printed.set(printed.get() + page.objects.len());
-            match page.next {
-                Some(next) => after = format!("&after={next}"),
-                None => return Ok(()),
-            }
+    let pages = print_pages(client, name, prefix, &printed);
+    // Where the objects can be seen they are the progress.
+    if std::io::stdout().is_terminal() { pages.await } else { progress::during(what, pages).await }
+}
+
+async fn print_pages(client: &AdminClient, name: &str, prefix: &str, printed: &Cell<usize>) -> anyhow::Result<()> {
+    let mut after = String::new();
+    loop {
+        let query = format!("prefix={}&limit={PAGE}{after}", encoded(prefix));
+        let page = client.get(&["tables", name], &query).await.map_err(unknown)?;
+        let page: TablePage = client.read(&page)?;
+        let lines: String = page.objects.iter().flat_map(|object| [object.get(), "\n"]).collect();
+        layout::say(&lines)?;
+        printed.set(printed.get() + page.objects.len());
+        match page.next {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(()),
         }
-    })
-    .await
+    }
 }
