@@ -1,12 +1,11 @@
 //! The admin token: read from a file, or made and written where only this user can read it. Never logged; its file is.
 
 use crate::config::AdminToken;
+use crate::private;
 use anyhow::{Context, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The token, and the file that it is in.
@@ -28,9 +27,9 @@ pub fn find(from: &AdminToken, listener: SocketAddr) -> anyhow::Result<Found> {
             ensure!(token.len() >= 16, "the admin token in {} has less than 16 characters", path.display());
             Ok(Found { token: Some(token.into()), file: Some(path.clone()) })
         }
-        AdminToken::Made(Some(data)) => make(&private_folder(data)?.join("admin.token")),
+        AdminToken::Made(Some(data)) => make(&private::folder(data)?.join("admin.token")),
         AdminToken::Made(None) => {
-            make(&private_folder(&runtime_folder())?.join(format!("admin-{}.token", listener.port())))
+            make(&private::folder(&runtime_folder())?.join(format!("admin-{}.token", listener.port())))
         }
     }
 }
@@ -39,12 +38,7 @@ fn make(path: &Path) -> anyhow::Result<Found> {
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
     // Removed first, so that the mode is that of a fresh file.
     let _ = std::fs::remove_file(path);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{token}"))
+    private::new_file(path, format!("{token}\n").as_bytes())
         .with_context(|| format!("can't write the admin token to {}", path.display()))?;
     Ok(Found { token: Some(token), file: Some(path.into()) })
 }
@@ -55,14 +49,4 @@ fn runtime_folder() -> PathBuf {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder).join("volley"),
         _ => std::env::temp_dir().join(format!("volley-{}", rustix::process::getuid().as_raw())),
     }
-}
-
-fn private_folder(path: &Path) -> anyhow::Result<PathBuf> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("can't make the folder {}", path.display()))?;
-    let folder = std::fs::symlink_metadata(path)?;
-    ensure!(folder.is_dir(), "{} is not a folder", path.display());
-    ensure!(folder.uid() == rustix::process::getuid().as_raw(), "the folder {} is another user's", path.display());
-    ensure!(folder.mode() & 0o022 == 0, "others may write to the folder {}", path.display());
-    Ok(path.into())
 }

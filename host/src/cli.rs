@@ -4,11 +4,11 @@ use crate::config::{AdminToken, BadConfig, Config, Flags, LogFormat, check_name,
 use crate::dev::Workbench;
 use crate::server::Server;
 use crate::topic::Pattern;
-use crate::{bench, toolchain};
+use crate::{bench, signing, toolchain};
 use anyhow::Context as _;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -78,6 +78,23 @@ enum Plugin {
     },
     /// Name the toolchain that `build` would use here
     Toolchain,
+    /// Make a key to sign components with
+    ///
+    /// The secret key goes to a file that only you can read; what is printed is the line for `[signing_keys]` in
+    /// the config of the servers that are to take your components.
+    Keygen {
+        /// Where the secret key goes; a file that is there is never replaced
+        #[arg(short, long, value_name = "FILE", default_value = "volley.key")]
+        output: PathBuf,
+    },
+    /// Sign a component, into FILE.sig beside it, whose path is printed
+    Sign {
+        /// The component
+        file: PathBuf,
+        /// A secret key as `keygen` makes them
+        #[arg(long, value_name = "KEYFILE")]
+        key: PathBuf,
+    },
 }
 
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong usage.
@@ -98,6 +115,8 @@ pub fn run() -> ExitCode {
         },
         Command::Plugin(Plugin::Build { dir, output }) => build(&dir, output.as_deref()),
         Command::Plugin(Plugin::Toolchain) => describe(),
+        Command::Plugin(Plugin::Keygen { output }) => make_key(&output),
+        Command::Plugin(Plugin::Sign { file, key }) => sign(&file, &key),
         Command::Bench(bench) => bench.run(),
     };
     match done {
@@ -203,7 +222,7 @@ fn print_ready(server: &Server) -> anyhow::Result<()> {
     out.flush().context("can't write to stdout")
 }
 
-fn build(dir: &std::path::Path, output: Option<&std::path::Path>) -> anyhow::Result<()> {
+fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<()> {
     let built = toolchain::build(dir, output)?;
     eprintln!("built with {}", built.toolchain.lines().next().unwrap_or_default());
     eprintln!("{} bytes, sha256:{}", built.size, built.sha256);
@@ -212,6 +231,18 @@ fn build(dir: &std::path::Path, output: Option<&std::path::Path>) -> anyhow::Res
 }
 
 fn describe() -> anyhow::Result<()> {
-    print!("{}", toolchain::describe(std::path::Path::new("."))?);
+    print!("{}", toolchain::describe(Path::new("."))?);
+    Ok(())
+}
+
+fn make_key(file: &Path) -> anyhow::Result<()> {
+    let line = signing::make_key(file)?;
+    eprintln!("the secret key is in {}; for [signing_keys] in the config:", file.display());
+    println!("{line}");
+    Ok(())
+}
+
+fn sign(component: &Path, key: &Path) -> anyhow::Result<()> {
+    println!("{}", signing::sign(component, key)?.display());
     Ok(())
 }

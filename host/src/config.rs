@@ -5,15 +5,26 @@
 use crate::limits::{self, Limits};
 use crate::on_trap::OnTrap;
 use crate::origins::Cors;
+use crate::signatures::SigningKeys;
 use crate::topic::Pattern;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
+
+// By their paths, since the fuzz targets take this file by its own.
+#[path = "config/data.rs"]
+mod data;
+#[path = "config/place.rs"]
+mod place;
+#[path = "config/signing.rs"]
+mod signing;
+
+pub use data::Data;
+use place::Place;
 
 /// Every bound, for the end of `serve --help`.
 pub fn limits_help() -> String {
@@ -36,10 +47,11 @@ pub struct Flags {
     /// A TOML file; examples/volley.toml has every key with its default
     #[arg(long, value_name = "FILE", env = "VOLLEY_CONFIG")]
     config: Option<PathBuf>,
-    /// A folder for what outlives a restart (for now: the admin token)
+    /// A folder for what outlives a restart: pushed versions, what is active, routes, compiled code, the admin token
+    /// [default: `$XDG_DATA_HOME/volley` or `~/.local/share/volley`, made when there is something to keep]
     #[arg(long, value_name = "DIR", env = "VOLLEY_DATA", conflicts_with = "ephemeral")]
     data: Option<PathBuf>,
-    /// Keep nothing on disk but the admin token, in a per-user runtime file
+    /// Forget everything at the end; only the admin token is written, to a per-user runtime file
     #[arg(long, env = "VOLLEY_EPHEMERAL")]
     ephemeral: bool,
     /// Deploy components that are dropped in this folder: NAME.wasm becomes the active version of the plugin NAME
@@ -77,6 +89,13 @@ pub struct Flags {
     /// final `>` the rest; the most specific wins
     #[arg(long = "route", value_name = "PATTERN=NAME", env = "VOLLEY_ROUTES", value_delimiter = ',', value_parser = pair)]
     routes: Vec<(String, String)>,
+    /// Refuse pushed components that none of the signing keys signed
+    #[arg(long, env = "VOLLEY_REQUIRE_SIGNED")]
+    require_signed: bool,
+    /// A public key whose holder may sign components, as `volley plugin keygen` prints it; may be repeated, or several
+    /// with commas between them
+    #[arg(long = "signing-key", value_name = "NAME=KEY", env = "VOLLEY_SIGNING_KEYS", value_delimiter = ',', value_parser = pair)]
+    signing_keys: Vec<(String, String)>,
     /// Set a bound (listed below); may be repeated, or several with commas between them
     #[arg(long = "limit", value_name = "NAME=VALUE", env = "VOLLEY_LIMITS", value_delimiter = ',', value_parser = limit)]
     limits: Vec<(String, u64)>,
@@ -137,6 +156,10 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// Who may call it.
     pub admin_token: AdminToken,
+    /// Where is kept what outlives a restart.
+    pub data: Data,
+    /// Whose pushed components are taken.
+    pub signing: SigningKeys,
     /// How the log looks.
     pub log_format: LogFormat,
     /// Threads that serve connections.
@@ -166,6 +189,8 @@ struct File {
     admin_hosts: Vec<String>,
     data: Option<PathBuf>,
     watch: Option<PathBuf>,
+    require_signed: bool,
+    signing_keys: BTreeMap<String, Spanned<String>>,
     log_format: Option<LogFormat>,
     workers: Option<u16>,
     lanes: Option<u16>,
@@ -221,14 +246,18 @@ impl Flags {
         let plugins = self.plugins(&file, &folder, &at)?;
         let routes = self.routes(&file, &plugins, &at)?;
         let admin = self.admin.or(file.admin).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090)));
-        let data = self.data.or(file.data.map(|data| folder.join(data))).filter(|_| !self.ephemeral);
+        let data = Data::of(self.data.or(file.data.map(|data| folder.join(data))), self.ephemeral)?;
         let admin_token = match self.admin_token_file.or(file.admin_token_file.map(|path| folder.join(path))) {
             _ if self.admin_no_token && !admin.ip().is_loopback() => {
                 return Err(BadConfig(format!("--admin-no-token is for loopback only, and --admin is {admin}")));
             }
             _ if self.admin_no_token => AdminToken::Off,
             Some(path) => AdminToken::File(path),
-            None => AdminToken::Made(data),
+            // A per-user folder can serve several servers one after the other; the runtime file is found by the port.
+            None => AdminToken::Made(match &data {
+                Data::Explicit(path) => Some(path.clone()),
+                Data::PerUser(_) | Data::Off => None,
+            }),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = |number: Option<u16>| number.map_or(cores, usize::from).max(1);
@@ -237,6 +266,13 @@ impl Flags {
             admin,
             admin_hosts: [self.admin_hosts, file.admin_hosts].concat(),
             admin_token,
+            data,
+            signing: signing::keys(
+                &self.signing_keys,
+                self.require_signed || file.require_signed,
+                &file.signing_keys,
+                &at,
+            )?,
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
             workers: threads(self.workers.or(file.workers)),
             lanes: threads(self.lanes.or(file.lanes)),
@@ -377,49 +413,19 @@ fn json(value: &toml::Value) -> Result<serde_json::Value, String> {
 
 /// What plugins may be called.
 pub fn check_name(name: &str) -> Result<(), String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) || name == "shared" {
+    if !is_plain(name) || name == "shared" {
         return Err("a plugin's name has 1 to 64 letters, digits, '-' and '_', and is not \"shared\"".into());
     }
     Ok(())
 }
 
+fn is_plain(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(plain)
+}
+
 fn known(plugins: &BTreeMap<String, Source>) -> String {
     format!("there are: {}", plugins.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
-}
-
-/// The config's file, to say where in it something is wrong.
-struct Place<'a> {
-    path: Option<&'a Path>,
-    text: &'a str,
-}
-
-impl Place<'_> {
-    fn wrong(&self, span: Range<usize>, key: &str, words: &str) -> BadConfig {
-        let path = self.path.unwrap_or(Path::new("config")).display();
-        BadConfig(format!("{path}:{}: {key}: {words}", line_of(self.text, &span)))
-    }
-
-    fn unreadable(&self, error: &toml::de::Error) -> BadConfig {
-        let path = self.path.unwrap_or(Path::new("config")).display();
-        let line = error.span().map_or(1, |span| line_of(self.text, &span));
-        BadConfig(format!("{path}:{line}: {}", error.to_string().trim_end()))
-    }
-
-    /// The words begin with the limit's name; where the file sets it, its line is told.
-    fn wrong_limit(&self, words: &str) -> BadConfig {
-        let name = words.split(' ').next().unwrap_or_default();
-        let sets_it =
-            |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
-        match (self.path, self.text.lines().position(sets_it)) {
-            (Some(path), Some(line)) => BadConfig(format!("{}:{}: limits.{name}: {words}", path.display(), line + 1)),
-            _ => BadConfig(format!("the limit {words}")),
-        }
-    }
-}
-
-fn line_of(text: &str, span: &Range<usize>) -> usize {
-    text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

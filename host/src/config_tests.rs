@@ -1,6 +1,7 @@
 //! What a config says, and what it says when it is wrong.
 
 use super::*;
+use crate::signatures::public_key;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -99,6 +100,55 @@ fn an_origin_has_a_scheme() {
 fn no_token_is_for_loopback() {
     assert!(resolve(&["--admin", "0.0.0.0:0", "--admin-no-token"]).is_err());
     assert_eq!(resolve(&["--admin-no-token"]).unwrap().admin_token, AdminToken::Off);
+}
+
+#[test]
+fn what_outlives_a_restart_has_a_place() {
+    let data = |args: &[&str]| resolve(args).unwrap().data;
+    assert_eq!(data(&["--data", "here"]), Data::Explicit("here".into()));
+    assert_eq!(data(&["--ephemeral"]), Data::Off);
+    let Data::PerUser(folder) = data(&[]) else { panic!("a folder of the user's") };
+    assert!(folder.is_absolute() && folder.ends_with("volley"), "{}", folder.display());
+    assert_eq!(with_file("data = \"/there\"", &["--data", "here"]).unwrap().data, Data::Explicit("here".into()));
+    assert_eq!(with_file("data = \"/there\"", &[]).unwrap().data, Data::Explicit("/there".into()));
+    assert_eq!(with_file("data = \"/there\"", &["--ephemeral"]).unwrap().data, Data::Off);
+}
+
+#[test]
+fn a_token_is_found_by_the_port_unless_a_folder_was_asked_for() {
+    assert_eq!(resolve(&[]).unwrap().admin_token, AdminToken::Made(None));
+    assert_eq!(resolve(&["--ephemeral"]).unwrap().admin_token, AdminToken::Made(None));
+    assert_eq!(resolve(&["--data", "here"]).unwrap().admin_token, AdminToken::Made(Some("here".into())));
+}
+
+/// Of RFC 8032, its first two.
+const KEYS: [&str; 2] =
+    ["11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw="];
+
+#[test]
+fn signing_keys_come_from_the_file_and_from_flags() {
+    let text = format!("require_signed = true\n[signing_keys]\nalice = {:?}\nbob = {:?}\n", KEYS[0], KEYS[0]);
+    let signing = with_file(&text, &["--signing-key", &format!("bob={}", KEYS[1])]).unwrap().signing;
+    assert!(signing.required);
+    let key = |text| public_key(text).unwrap();
+    assert_eq!(signing.keys, [("alice".to_owned(), key(KEYS[0])), ("bob".to_owned(), key(KEYS[1]))].into());
+    let signing = resolve(&["--require-signed", "--signing-key", &format!("alice={}", KEYS[0])]).unwrap().signing;
+    assert!(signing.required && signing.keys.len() == 1);
+    assert!(!resolve(&[]).unwrap().signing.required);
+}
+
+#[test]
+fn a_wrong_signing_key_is_told() {
+    let secret = format!("volley-secret-key:{}", KEYS[0]);
+    let weak = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for wrong in ["", "x", &secret, &KEYS[0][1..], weak] {
+        let words = with_file(&format!("\n[signing_keys]\nalice = {wrong:?}\n"), &[]).expect_err(wrong).to_string();
+        assert!(words.contains("volley.toml:3: signing_keys.alice"), "{words}");
+    }
+    let words = resolve(&["--signing-key", &format!("a b={}", KEYS[0])]).unwrap_err().to_string();
+    assert!(words.contains("--signing-key") && words.contains("name"), "{words}");
+    let words = resolve(&["--require-signed"]).unwrap_err().to_string();
+    assert!(words.contains("--signing-key"), "{words}");
 }
 
 #[test]

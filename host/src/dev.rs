@@ -69,7 +69,7 @@ impl Workbench {
     async fn swap(&self, deployer: &Deployer) -> anyhow::Result<bool> {
         let path = self.build().await?;
         let component = std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
-        let version = crate::router::version(&component);
+        let version = crate::data::version_of(&component);
         let known = deployer.known();
         if known.plugin(&self.name)?.active.as_ref().is_some_and(|active| active.id == version) {
             return Ok(false);

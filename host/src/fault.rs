@@ -61,10 +61,10 @@ impl Fault {
         Self { stack, ..self }
     }
 
-    /// The same, at the start of an instance.
+    /// The same, of a call that comes before events: `init`, or `upgrade`.
     #[must_use]
-    pub fn in_init(self) -> Self {
-        Self { kind: FaultKind::Init, ..self.within("init failed") }
+    pub fn of_start(self, call: &str) -> Self {
+        Self { kind: FaultKind::Init, ..self.within(&format!("{call} failed")) }
     }
 
     /// The same, with what was going on before the words.
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_stack_is_for_operators_only() {
         let stack = vec!["rule::inner".to_owned(), "rule::outer".to_owned()];
-        let fault = Fault::new(FaultKind::Panic, "panicked: no").with_stack(stack).in_init();
+        let fault = Fault::new(FaultKind::Panic, "panicked: no").with_stack(stack).of_start("init");
         assert_eq!(fault.to_string(), "init failed: panicked: no");
         assert_eq!(fault.report(), "init failed: panicked: no [in rule::inner, called by rule::outer]");
         assert_eq!(fault.kind(), FaultKind::Init);

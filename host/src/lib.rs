@@ -57,6 +57,12 @@ pub mod sync;
 pub mod tables;
 pub mod timers;
 
+// What outlives a restart.
+pub mod data;
+pub mod private;
+pub mod signatures;
+pub mod signing;
+
 // How rules are replaced while all this runs.
 pub mod changes;
 pub mod deploy;
@@ -73,3 +79,6 @@ pub mod log_lines;
 pub mod metrics;
 pub mod plugin_logs;
 pub mod toolchain;
+
+#[cfg(test)]
+mod scratch;

@@ -178,6 +178,10 @@ limits! {
     idempotency_keys_max = 100_000;
     /// The body of an operator's call, but for a component; more is a 413.
     admin_body_bytes_max = MIB;
+    /// Bytes of the pushed components in the data folder; a push beyond is refused.
+    versions_bytes_max = 1024 * MIB;
+    /// Bytes of compiled code kept in the data folder, so that a start need not compile; what was used longest ago goes.
+    code_cache_bytes_max = 512 * MIB;
     /// Rows on one page of an admin listing.
     admin_page_max = 1_000;
     /// A SIGTERM is done within this time; parked polls are ended spread over as much of it as their number needs.

@@ -46,6 +46,17 @@ pub struct Line {
     number: u64,
 }
 
+/// Why a log cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFollowed {
+    /// No instance of that plugin was ever made.
+    #[error("there is no plugin of that name")]
+    NoSuchPlugin,
+    /// There are as many readers as there may be.
+    #[error("as many follow plugins as may (plugin_log_readers_max)")]
+    TooManyReaders,
+}
+
 /// The logs of all plugins.
 pub struct PluginLogs {
     limits: Arc<Limits>,
@@ -89,16 +100,16 @@ impl PluginLogs {
         log.map_or_else(Vec::new, |log| log.kept.lock().last(lines).collect())
     }
 
-    /// The last lines of a plugin, then all that come. None when there are as many readers as there may be.
-    pub fn follow(&self, plugin: &Arc<str>, lines: usize) -> Option<Following> {
-        let place = self.readers.clone().try_acquire_owned().ok()?;
-        let log = self.of_plugin(plugin);
+    /// The last lines of a plugin, then all that come.
+    pub fn follow(&self, plugin: &str, lines: usize) -> Result<Following, NotFollowed> {
+        let log = self.plugins.lock().get(plugin).cloned().ok_or(NotFollowed::NoSuchPlugin)?;
+        let place = self.readers.clone().try_acquire_owned().map_err(|_| NotFollowed::TooManyReaders)?;
         let to_come = log.followers.subscribe();
         let (seen, passed) = {
             let kept = log.kept.lock();
             (kept.last(lines).collect(), kept.next)
         };
-        Some(Following { seen, passed, to_come, plugin: plugin.clone(), _place: place })
+        Ok(Following { seen, passed, to_come, plugin: log.plugin.clone(), _place: place })
     }
 }
 

@@ -59,8 +59,8 @@ fn a_plugin_that_nobody_knows_has_no_lines() {
 #[tokio::test]
 async fn a_reader_who_is_too_slow_is_told_how_much_it_missed() {
     let logs = PluginLogs::new(limits(3, 1000, 4));
-    let plugin = "p".into();
-    let mut reader = logs.follow(&plugin, 10).unwrap();
+    write(&logs, "p", "before");
+    let mut reader = logs.follow("p", 0).unwrap();
     (0..10).for_each(|n| write(&logs, "p", &n.to_string()));
     let missed = reader.next().await.unwrap();
     assert!(missed.line.starts_with("6 lines ") && missed.level == Level::Warning, "{missed:?}");
@@ -72,11 +72,13 @@ async fn a_reader_who_is_too_slow_is_told_how_much_it_missed() {
 #[test]
 fn there_are_so_many_readers_and_no_more() {
     let logs = PluginLogs::new(limits(3, 1000, 4));
-    let plugin = "p".into();
-    let (first, second) = (logs.follow(&plugin, 0), logs.follow(&plugin, 0));
-    assert!(first.is_some() && second.is_some() && logs.follow(&plugin, 0).is_none());
+    assert_eq!(logs.follow("p", 0).err(), Some(NotFollowed::NoSuchPlugin));
+    write(&logs, "p", "known now");
+    let (first, second) = (logs.follow("p", 0), logs.follow("p", 0));
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!(logs.follow("p", 0).err(), Some(NotFollowed::TooManyReaders));
     drop(first);
-    assert!(logs.follow(&plugin, 0).is_some());
+    assert!(logs.follow("p", 0).is_ok());
 }
 
 /// Whatever the moment at which a reader comes: no line twice, none left out.
@@ -84,14 +86,14 @@ fn there_are_so_many_readers_and_no_more() {
 fn kept_and_to_come_fit_together() {
     const LINES: u64 = 2_000;
     let logs = Arc::new(PluginLogs::new(limits(LINES, 1 << 20, LINES)));
-    let plugin: Arc<str> = "p".into();
+    logs.of_plugin(&"p".into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     std::thread::scope(|threads| {
         for _ in 0..2 {
             threads.spawn(|| (0..LINES / 2).for_each(|_| write(&logs, "p", "line")));
         }
         runtime.block_on(async {
-            let mut reader = logs.follow(&plugin, LINES as usize).unwrap();
+            let mut reader = logs.follow("p", LINES as usize).unwrap();
             let mut numbers = Vec::new();
             while numbers.len() < LINES as usize {
                 let next = tokio::time::timeout(Duration::from_secs(30), reader.next()).await;

@@ -7,6 +7,7 @@
 use crate::accept::{self, Acceptor};
 use crate::admin_token;
 use crate::config::Config;
+use crate::data::Disk;
 use crate::deadlines::TICK_MS;
 use crate::deploy::Deployer;
 use crate::memory::{self, Counts};
@@ -65,13 +66,15 @@ impl Server {
         let listener = accept::bind(config.listen).with_context(|| in_use("--listen", config.listen))?;
         let admin_listener = TcpListener::bind(config.admin).await.with_context(|| in_use("--admin", config.admin))?;
         let admin = admin_listener.local_addr()?;
+        // Before the token is written there: another server may work with the folder.
+        let data = Disk::open(&config.data, &config.limits)?;
         let admin_token = admin_token::find(&config.admin_token, admin)?;
 
         let (workers, inboxes) = Workers::new(config.workers);
         let shared = Arc::new(Shared::new(0, config.limits.clone(), workers));
         let node = Arc::new(Node::new(shared.clone(), Routes::default(), config.cors.clone()));
         let (alarms, alarmed) = mpsc::unbounded_channel();
-        let deployer = Deployer::start(node.clone(), &config, alarms).await?;
+        let deployer = Deployer::start(node.clone(), &config, data, alarms).await?;
         let plugins = node.routes.load().plugins().len() as u64;
         let counts = Counts { lanes: plugins * config.lanes as u64, plugins };
         tracing::info!("memory at most, by the limits: {}", memory::words(&memory::bounds(&shared.limits, &counts)));

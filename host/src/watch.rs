@@ -2,8 +2,8 @@
 //! signature in `NAME.wasm.sig` if there is one. For operators who deploy with rsync, which renames what it has written.
 
 use crate::changes::Changes;
+use crate::data::version_of;
 use crate::deploy::{Activation, Deployer, Refused};
-use crate::router::version;
 use anyhow::Context as _;
 use bytes::Bytes;
 use notify::RecursiveMode;
@@ -53,7 +53,7 @@ impl Watch {
 
     async fn look_at(&mut self, deployer: &Deployer, dropped: Dropped) {
         // The signature may come after the component.
-        let id = format!("{} {}", version(&dropped.component), dropped.signature.as_deref().unwrap_or_default());
+        let id = format!("{} {}", version_of(&dropped.component), dropped.signature.as_deref().unwrap_or_default());
         if self.seen.get(&dropped.name) == Some(&id) {
             return;
         }
@@ -68,7 +68,7 @@ impl Watch {
 
 async fn deploy(deployer: &Deployer, dropped: Dropped) -> Result<(), Refused> {
     let Dropped { name, component, signature } = dropped;
-    let version = version(&component);
+    let version = version_of(&component);
     // After a restart: what is known and not active was taken back by somebody.
     let is_known = |known: &crate::deploy::KnownPlugin| known.versions.iter().any(|known| known.id == version);
     if deployer.known().plugins.get(&name).is_some_and(is_known) {

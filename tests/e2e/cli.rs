@@ -37,6 +37,8 @@ fn help_names_every_flag() {
         "--plugin",
         "--route",
         "--limit",
+        "--require-signed",
+        "--signing-key",
         "127.0.0.1:8080",
         "127.0.0.1:9090",
     ] {

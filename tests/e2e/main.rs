@@ -64,6 +64,7 @@ mod config; // the config file
 mod conversation; // the printed curl conversation
 mod drain; // SIGTERM
 mod operators; // the admin token
+mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 
 // Real traffic.

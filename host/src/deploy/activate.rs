@@ -1,9 +1,10 @@
 //! Activating a version, and going back to the one before.
 
 use super::Deployer;
-use super::known::{Before, CodeChange, Known, RolledBack};
+use super::known::{Before, Known, RolledBack};
 use super::refused::Refused;
 use crate::clock;
+use crate::data::CodeChange;
 use crate::metrics::RolledBackBy;
 use std::sync::Arc;
 use std::time::Instant;

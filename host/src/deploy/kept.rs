@@ -1,13 +1,148 @@
-//! What of it is kept in the data folder.
+//! What of it is kept in the data folder, and what is served again after a restart.
 
-use super::Deployer;
-use super::known::Known;
+use super::known::{Before, Known, KnownPlugin};
 use super::refused::Refused;
+use super::version::{Origin, Version};
+use super::{Deployer, off_the_lanes};
+use crate::config::RouteConfig;
+use crate::data::{ActiveVersion, PluginState, PreviousVersion, RouteState, State};
+use anyhow::Context as _;
+use bytes::Bytes;
+use std::sync::Arc;
 
 impl Deployer {
-    /// Writes what is to be served after a restart. It has happened when this returns.
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
-    pub(super) fn keep(&self, _: &Known) -> Result<(), Refused> {
+    /// Writes what is to be served after a restart. It has happened when this returns; until then a restart serves what
+    /// was served before.
+    pub(super) async fn keep(&self, next: &Known) -> Result<(), Refused> {
+        let state = to_keep(next);
+        if state == *self.kept.lock() {
+            return Ok(());
+        }
+        let (disk, saved) = (self.disk.clone(), state.clone());
+        off_the_lanes(move || disk.folder()?.map_or(Ok(()), |folder| folder.save(&saved))).await?.map_err(failed)?;
+        *self.kept.lock() = state;
         Ok(())
     }
+
+    /// Puts a component where it is kept, if there is such a place; whether it is.
+    pub(super) async fn put(&self, component: &Bytes, signature: Option<&str>) -> Result<bool, Refused> {
+        let (disk, component, signature) = (self.disk.clone(), component.clone(), signature.map(str::to_owned));
+        let put = move || match disk.folder()? {
+            None => Ok(false),
+            Some(folder) => folder.put_version(&component, signature.as_deref()).map(|_| true),
+        };
+        off_the_lanes(put).await?.map_err(failed)
+    }
+
+    /// A component that is kept; where signatures are required, only if it still has one.
+    pub(super) async fn kept_component(&self, version: &str) -> Result<Bytes, Refused> {
+        let (disk, keys, version) = (self.disk.clone(), self.keys.clone(), version.to_owned());
+        let read = move || -> anyhow::Result<Bytes> {
+            let folder = disk.opened().context("there is no data folder")?;
+            let component = folder.version(&version)?;
+            if keys.required {
+                let signature = folder.signature(&version)?;
+                keys.verify(&component, signature.as_deref()).map_err(anyhow::Error::msg)?;
+            }
+            Ok(component.into())
+        };
+        off_the_lanes(read).await?.map_err(failed)
+    }
+
+    /// Removes components that no plugin names any more. What stays by mistake is removed at the next start.
+    pub(super) async fn remove(&self, versions: Vec<String>) {
+        let (disk, known) = (self.disk.clone(), self.known());
+        let is_known = move |id: &String| {
+            known.plugins.values().flat_map(|plugin| &plugin.versions).any(|version| version.id == *id)
+        };
+        let remove = move || {
+            let Some(folder) = disk.opened() else { return };
+            for version in versions.iter().filter(|id| !is_known(id)) {
+                if let Err(error) = folder.remove_version(version) {
+                    tracing::warn!(version, "a component that is not needed any more stays: {error:#}");
+                }
+            }
+        };
+        let _ = off_the_lanes(remove).await;
+    }
+}
+
+fn failed(error: anyhow::Error) -> Refused {
+    Refused::Failed(format!("it can't be kept: {error:#}"))
+}
+
+fn to_keep(known: &Known) -> State {
+    let plugins = known.plugins.iter().filter_map(|(name, plugin)| {
+        let state = plugin_to_keep(plugin);
+        (!state.versions.is_empty()).then(|| (name.clone(), state))
+    });
+    let json = |config: &str| serde_json::from_str(config).unwrap_or_default();
+    let route = |route: &RouteConfig| RouteState {
+        topics: route.topics.to_string(),
+        plugin: route.plugin.clone(),
+        config: json(&route.config),
+        on_trap: route.on_trap,
+    };
+    State { plugins: plugins.collect(), routes: known.routes_are_set.then(|| known.routes.iter().map(route).collect()) }
+}
+
+/// What the binary or the configuration brings is not kept: a new one brings its own.
+fn plugin_to_keep(plugin: &KnownPlugin) -> PluginState {
+    let pushed = |version: &&Arc<Version>| version.origin == Origin::Pushed;
+    let previous = |before: &Before| PreviousVersion {
+        version: before.version.id.clone(),
+        configs: before
+            .configs
+            .iter()
+            .map(|(topics, config)| (topics.to_string(), serde_json::from_str(config).unwrap_or_default()))
+            .collect(),
+        back: before.back,
+    };
+    PluginState {
+        versions: plugin.versions.iter().filter(pushed).map(|version| version.to_keep()).collect(),
+        active: plugin.active.iter().find(pushed).map(|version| ActiveVersion { version: version.id.clone() }),
+        previous: plugin.before.as_ref().map(previous),
+    }
+}
+
+/// What was kept, over what the configuration says.
+pub(super) fn restored(state: &State, routes: &[RouteConfig]) -> anyhow::Result<Known> {
+    let plugin = |(name, kept): (&String, &PluginState)| {
+        let versions: Vec<Arc<Version>> = kept.versions.iter().map(|kept| Arc::new(Version::kept(kept))).collect();
+        let active = kept.active.as_ref().and_then(|active| find(&versions, &active.version));
+        (name.clone(), KnownPlugin { versions, active, ..KnownPlugin::default() })
+    };
+    let route = |kept: &RouteState| -> anyhow::Result<RouteConfig> {
+        let topics = kept.topics.parse().with_context(|| format!("the kept route {:?}", kept.topics))?;
+        let (plugin, config) = (kept.plugin.clone(), kept.config.to_string());
+        Ok(RouteConfig { topics, plugin, config, on_trap: kept.on_trap })
+    };
+    let kept_routes = state.routes.as_ref().map(|routes| routes.iter().map(route).collect::<anyhow::Result<Vec<_>>>());
+    let routes_are_set = kept_routes.is_some();
+    if routes_are_set {
+        tracing::info!("the routes are those that were set at run time, not those of the configuration");
+    }
+    Ok(Known {
+        plugins: state.plugins.iter().map(plugin).collect(),
+        routes: kept_routes.unwrap_or_else(|| Ok(routes.to_vec()))?,
+        routes_are_set,
+    })
+}
+
+/// Where rollbacks lead. A version that the binary brought and does not bring any more is not there.
+pub(super) fn restored_before(state: &State, known: &mut Known) {
+    for (name, plugin) in &mut known.plugins {
+        let Some(previous) = state.plugins.get(name).and_then(|kept| kept.previous.as_ref()) else { continue };
+        let configs =
+            previous.configs.iter().filter_map(|(topics, config)| Some((topics.parse().ok()?, config.to_string())));
+        plugin.before = find(&plugin.versions, &previous.version).map(|version| Before {
+            version,
+            configs: configs.collect(),
+            back: previous.back,
+        });
+    }
+}
+
+fn find(versions: &[Arc<Version>], id: &str) -> Option<Arc<Version>> {
+    versions.iter().find(|version| version.id == id).cloned()
 }

@@ -4,6 +4,7 @@
 use super::refused::Refused;
 use super::version::Version;
 use crate::config::RouteConfig;
+use crate::data::CodeChange;
 use crate::generation::Row;
 use crate::plugin::Plugin;
 use crate::topic::Pattern;
@@ -48,17 +49,6 @@ pub struct Before {
     pub configs: BTreeMap<Pattern, String>,
     /// What going back does to the tables.
     pub back: CodeChange,
-}
-
-/// How the tables get from one version's layout to another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeChange {
-    /// They stay as they are.
-    None,
-    /// The version that comes upgrades them.
-    Up,
-    /// The version that goes downgrades them.
-    Down,
 }
 
 /// The server has gone back to the version before by itself.

@@ -15,16 +15,18 @@ mod swap;
 mod version;
 
 pub use activate::{Activation, Swapped};
-pub use known::{Before, CodeChange, Known, KnownPlugin, RolledBack};
+pub use known::{Before, Known, KnownPlugin, RolledBack};
 pub use push::Pushed;
 pub use refused::Refused;
 pub use version::{Origin, Version};
 
 use crate::config::Source;
+use crate::data::{DataDir, Disk, State};
 use crate::metrics::PluginMetrics;
 use crate::node::Node;
 use crate::plugin::Alarm;
 use crate::router::{Engine, Guest, Info, Mounted, Rule};
+use crate::signatures::SigningKeys;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -42,6 +44,11 @@ pub struct Deployer {
     /// What the binary and the configuration bring.
     sources: BTreeMap<String, Source>,
     alarms: mpsc::UnboundedSender<Alarm>,
+    /// Whose components are taken.
+    keys: Arc<SigningKeys>,
+    disk: Arc<Disk>,
+    /// What was written last.
+    kept: parking_lot::Mutex<State>,
     known: ArcSwap<Known>,
     /// Held by whoever deploys.
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -87,22 +94,25 @@ impl Deployer {
         if let Some(rule) = version.compiled() {
             return Ok(rule);
         }
-        let Component::Here(component) = version.component() else {
-            return Err(Refused::Failed("the component is not there".into()));
+        let component = match version.component() {
+            Component::Here(component) => component.clone(),
+            Component::Kept => self.kept_component(&version.id).await?,
         };
-        let rule = self.compile(component.clone()).await?;
+        let rule = self.compile(component).await?;
         version.set_compiled(&rule);
         Ok(rule)
     }
 
     /// Checks and compiles a component, off the lanes, unless its compiled form is there already.
     async fn compile(&self, component: Bytes) -> Result<Arc<Rule>, Refused> {
-        let (engine, known) = (self.engine.clone(), self.known());
+        let (engine, disk, known) = (self.engine.clone(), self.disk.clone(), self.known());
         off_the_lanes(move || {
-            let id = crate::router::version(&component);
+            let id = crate::data::version_of(&component);
             let versions = known.plugins.values().flat_map(|plugin| &plugin.versions);
             let compiled = versions.filter(|version| version.id == id).find_map(|version| version.compiled());
-            compiled.map_or_else(|| engine.compile(&component).map(Arc::new), Ok)
+            let folder = disk.opened();
+            let cache = folder.as_deref().map(DataDir::cache);
+            compiled.map_or_else(|| engine.load(&component, cache).map(Arc::new), Ok)
         })
         .await?
         .map_err(Refused::Unfit)

@@ -27,14 +27,15 @@ impl Deployer {
         signature: Option<&str>,
         dry_run: bool,
     ) -> Result<Pushed, Refused> {
-        let _ = signature;
         check_name(name).map_err(Refused::unfit)?;
         let limits = &self.node.shared.limits;
         let known = self.known();
         if !known.plugins.contains_key(name) && known.plugins.len() as u64 >= limits.plugins_max {
             return Err(Refused::Conflict(format!("there are {} plugins already (plugins_max)", limits.plugins_max)));
         }
-        let version = Arc::new(self.examine(name, &known, component).await?);
+        let signed_by = self.keys.verify(&component, signature).map_err(Refused::Unsigned)?.map(str::to_owned);
+        let mut version = self.examine(name, &known, &component).await?;
+        version.signed_by = signed_by;
         let _turn = self.turn().await?;
         let mut next = Known::clone(&self.known());
         let plugin = next.plugins.entry(name.to_owned()).or_default();
@@ -43,8 +44,12 @@ impl Deployer {
             return Ok(Pushed { version: plugin.versions[same].clone(), is_new: false });
         }
         if dry_run {
-            return Ok(Pushed { version, is_new: same.is_none() });
+            return Ok(Pushed { version: Arc::new(version), is_new: same.is_none() });
         }
+        if self.put(&component, signature).await? {
+            version.is_kept();
+        }
+        let version = Arc::new(version);
         // What the binary brought and somebody pushes is kept from now on.
         plugin.versions.retain(|known| known.id != version.id);
         if plugin.active.as_ref().is_some_and(|active| active.id == version.id) {
@@ -54,21 +59,23 @@ impl Deployer {
             before.version = version.clone();
         }
         plugin.versions.push(version.clone());
+        let mut dropped = Vec::new();
         let unused = |known: &Arc<Version>| plugin.state_of(known) == "pushed" && known.id != version.id;
         if plugin.versions.len() as u64 > limits.plugin_versions_max
             && let Some(oldest) = plugin.versions.iter().position(unused)
         {
-            plugin.versions.remove(oldest);
+            dropped.push(plugin.versions.remove(oldest).id.clone());
         }
         tracing::info!(plugin = name, version = version.short(), bytes = version.size, "pushed");
-        self.keep(&next)?;
+        self.keep(&next).await?;
         self.known.store(Arc::new(next));
+        self.remove(dropped).await;
         self.metrics(name).pushes.inc();
         Ok(Pushed { version, is_new: same.is_none() })
     }
 
     /// All that can be found out about a component without it touching anything.
-    async fn examine(&self, name: &str, known: &Known, component: Bytes) -> Result<Version, Refused> {
+    async fn examine(&self, name: &str, known: &Known, component: &Bytes) -> Result<Version, Refused> {
         let rule = self.compile(component.clone()).await?;
         // Where it is routed already it must take those configs; else nobody knows yet what it will be given.
         let mut configs: Vec<Arc<str>> = known.rows(name).into_iter().map(|row| row.config).collect();
@@ -82,7 +89,7 @@ impl Deployer {
             off_the_lanes(move || mounted.iter().try_for_each(|mounted| Guest::warm(mounted, &shared).map(drop)));
         warmed.await?.map_err(|fault| Refused::unfit(fault.to_string()))?;
         self.hold(&rule);
-        let mut version = Version::new(&rule, info, Origin::Pushed, Component::Here(component));
+        let mut version = Version::new(&rule, info, Origin::Pushed, Component::Here(component.clone()));
         version.pushed_ms = clock::unix_ms();
         Ok(version)
     }
@@ -99,8 +106,9 @@ impl Deployer {
             return Err(Refused::Conflict(words));
         }
         plugin.versions.retain(|known| known.id != version.id);
-        self.keep(&next)?;
+        self.keep(&next).await?;
         self.known.store(Arc::new(next));
+        self.remove(vec![version.id.clone()]).await;
         Ok(())
     }
 
@@ -116,10 +124,12 @@ impl Deployer {
         let (kept, gone): (Vec<_>, Vec<_>) =
             std::mem::take(&mut plugin.versions).into_iter().partition(|version| Some(&version.id) == active.as_ref());
         plugin.versions = kept;
-        self.keep(&next)?;
+        self.keep(&next).await?;
         let rows = next.rows(name);
         self.publish_rows(&mut next, name, rows).await;
         self.known.store(Arc::new(next));
-        Ok(gone.into_iter().map(|version| version.id.clone()).collect())
+        let gone: Vec<String> = gone.into_iter().map(|version| version.id.clone()).collect();
+        self.remove(gone.clone()).await;
+        Ok(gone)
     }
 }

@@ -48,7 +48,7 @@ impl Deployer {
             let prepared = self.prepare(&next, &name, [new, lost].concat()).await?;
             widened.push((name, self.go_live(prepared, None).await?));
         }
-        self.keep(&next)?;
+        self.keep(&next).await?;
         for (name, prepared) in widened {
             self.publish(&mut next, &name, prepared).await?;
         }

@@ -1,9 +1,10 @@
 //! A swap, step by step: the next generation is made and warmed, the tables change their layout if they must, it is kept,
 //! and published. Until it is kept everything can be taken back; after that nothing can fail.
 
-use super::known::{CodeChange, Known};
+use super::known::Known;
 use super::refused::Refused;
 use super::{Deployer, off_the_lanes};
+use crate::data::CodeChange;
 use crate::generation::{Generation, Previous, Row};
 use crate::journal::Journal;
 use crate::plugin::Plugin;
@@ -24,7 +25,7 @@ impl Deployer {
         let prepared = self.prepare(next, name, next.rows(name)).await?;
         if change == CodeChange::None {
             let prepared = self.go_live(prepared, None).await?;
-            self.keep(next)?;
+            self.keep(next).await?;
             return self.publish(next, name, prepared).await;
         }
         let journal = Arc::new(Journal::new(self.node.shared.limits.undo_bytes_max));
@@ -40,7 +41,7 @@ impl Deployer {
         };
         self.change_code(next, name, change, &prepared, &journal).await.map_err(undo)?;
         let prepared = self.go_live(prepared, Some(&journal)).await.map_err(undo)?;
-        self.keep(next).map_err(undo)?;
+        self.keep(next).await.map_err(undo)?;
         self.store(next, name, prepared)?;
         journal.keep();
         drop(paused);

@@ -1,5 +1,6 @@
 //! A version of a plugin: a component by its content, where it is kept, and its compiled form as long as somebody uses it.
 
+use crate::data::PushedVersion;
 use crate::router::{Info, Rule};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -73,6 +74,41 @@ impl Version {
         }
     }
 
+    /// One that was kept over a restart.
+    pub(super) fn kept(kept: &PushedVersion) -> Self {
+        Self {
+            id: kept.version.clone(),
+            size: kept.bytes as usize,
+            origin: Origin::Pushed,
+            pushed_ms: kept.pushed_ms,
+            signed_by: kept.signed_by.clone(),
+            info: Info {
+                name: kept.name.clone(),
+                version: kept.release.clone(),
+                description: kept.description.clone(),
+            },
+            migrates: kept.migrates,
+            reverses: kept.downgrades,
+            component: Component::Kept,
+            rule: Mutex::default(),
+        }
+    }
+
+    /// As it is kept.
+    pub(super) fn to_keep(&self) -> PushedVersion {
+        PushedVersion {
+            version: self.id.clone(),
+            pushed_ms: self.pushed_ms,
+            bytes: self.size as u64,
+            signed_by: self.signed_by.clone(),
+            name: self.info.name.clone(),
+            release: self.info.version.clone(),
+            description: self.info.description.clone(),
+            migrates: self.migrates,
+            downgrades: self.reverses,
+        }
+    }
+
     /// The digits.
     pub fn hex(&self) -> &str {
         self.id.trim_start_matches("sha256:")
@@ -90,6 +126,11 @@ impl Version {
 
     pub(super) fn set_compiled(&self, rule: &Arc<Rule>) {
         *self.rule.lock() = Arc::downgrade(rule);
+    }
+
+    /// Its bytes are on disk from now on.
+    pub(super) fn is_kept(&mut self) {
+        self.component = Component::Kept;
     }
 
     pub(super) fn component(&self) -> &Component {

@@ -7,6 +7,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Body, Frame};
 use serde::Serialize;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -17,6 +18,11 @@ struct Shown<'a> {
     topic: Option<&'a str>,
     event: Option<String>,
     line: &'a str,
+}
+
+/// These lines, one after the other.
+pub fn page(lines: &[Arc<Line>]) -> Vec<u8> {
+    lines.iter().flat_map(|line| ndjson(line)).collect()
 }
 
 /// One line, with its newline.
@@ -53,7 +59,6 @@ mod tests {
     use crate::plugin_logs::PluginLogs;
     use http_body_util::BodyExt as _;
     use serde_json::{Value, json};
-    use std::sync::Arc;
 
     #[tokio::test]
     async fn a_follower_gets_what_is_kept_and_then_what_comes() {
@@ -61,7 +66,7 @@ mod tests {
         let (plugin, version) = ("chat".into(), "sha256:0123".into());
         let at = ("chat.lobby".parse().unwrap(), 17);
         logs.of_plugin(&plugin).write(Level::Warning, &version, None, "\"before\"");
-        let mut body = Box::pin(body(logs.follow(&plugin, 10).unwrap()));
+        let mut body = Box::pin(body(logs.follow("chat", 10).unwrap()));
         logs.of_plugin(&plugin).write(Level::Error, &version, Some(&at), "after\nit");
         let mut next = async || {
             let bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -76,5 +81,9 @@ mod tests {
         let after = json!({"time_ms": null, "level": "error", "plugin": "chat", "version": "sha256:0123",
             "topic": "chat.lobby", "event": "17", "line": "after\\nit"});
         assert_eq!(next().await, after);
+        let page = page(&logs.tail("chat", 10));
+        let lines: Vec<Value> =
+            page.split_inclusive(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
+        assert_eq!(lines.iter().map(|line| line["line"].clone()).collect::<Vec<_>>(), ["\"before\"", "after\\nit"]);
     }
 }

@@ -96,10 +96,10 @@ impl Guest {
                 events_left: limits.instance_events_max,
                 _counted: Counted::new(&shared.metrics.of_plugin(&of.plugin).instances),
             }),
-            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).in_init()),
+            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).of_start("init")),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
-                Err(fault.in_init())
+                Err(fault.of_start("init"))
             }
         }
     }
@@ -125,7 +125,7 @@ impl Guest {
     /// What `init` opened is there for all from here on: tables are made and get their bounds, which the journal can undo.
     /// A guest that is live already stays so. After a fault the instance is to be dropped.
     pub fn go_live(&mut self, journal: Option<&Arc<Journal>>) -> Result<(), Fault> {
-        self.store.data_mut().go_live(journal).map_err(|words| Fault::new(FaultKind::Init, words).in_init())
+        self.store.data_mut().go_live(journal).map_err(|words| Fault::new(FaultKind::Init, words).of_start("init"))
     }
 
     /// Has the rule bring the tables of another version into its own layout; a candidate goes live for it. All it does is
@@ -162,10 +162,10 @@ impl Guest {
         self.store.data_mut().end_code_change();
         match changed {
             Ok((Ok(()),)) => Ok(()),
-            Ok((Err(words),)) => Err(Fault::new(FaultKind::Init, words).within(&format!("{what} failed"))),
+            Ok((Err(words),)) => Err(Fault::new(FaultKind::Init, words).of_start(what)),
             Err(error) => {
                 let fault = Fault::of_call(&error, self.upgrade_ms_max, "upgrade_ms_max", self.store.data_mut());
-                Err(fault.within(&format!("{what} failed")))
+                Err(fault.of_start(what))
             }
         }
     }

@@ -12,6 +12,6 @@ mod host;
 mod mismatches;
 
 pub use crate::fault::Fault;
-pub use engine::{Engine, Rule, version};
+pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
 pub use mismatches::mismatches;

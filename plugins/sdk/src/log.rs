@@ -1,6 +1,6 @@
 //! The server's log.
 //!
-//! A line is tagged by the host with the plugin, its version, the topic and the event: a rule writes what it alone knows.
+//! A line is tagged by the host with the plugin, its version, topic and event, so a rule writes what it alone knows.
 //!
 //! ```
 //! use volley_plugin::log;

@@ -21,6 +21,8 @@ pub mod origins;
 pub mod payload;
 #[path = "../../../host/src/pid.rs"]
 pub mod pid;
+#[path = "../../../host/src/signatures.rs"]
+pub mod signatures;
 #[path = "../../../host/src/token.rs"]
 pub mod token;
 #[path = "../../../host/src/topic.rs"]

@@ -1,6 +1,7 @@
 //! What a plugin logs: its last lines, and those to come.
 
 use super::{Operators, Streamed, page_rows, whole};
+use crate::plugin_logs::NotFollowed;
 use crate::protocol::http;
 use crate::protocol::plugin_log;
 use crate::protocol::problem::Problem;
@@ -23,8 +24,9 @@ pub(super) fn logs(operators: &Operators, name: &str, query: Option<&str>) -> Re
         let text: Vec<u8> = logs.tail(name, lines).iter().flat_map(|line| plugin_log::ndjson(line)).collect();
         return Ok(whole(http::response(StatusCode::OK, NDJSON, text)));
     }
-    let following = logs.follow(&Arc::from(name), lines).ok_or_else(|| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "as many follow logs as may (plugin_log_readers_max)")
+    let following = logs.follow(&Arc::from(name), lines).map_err(|why| match why {
+        NotFollowed::NoSuchPlugin => Problem::new(StatusCode::NOT_FOUND, why.to_string()),
+        NotFollowed::TooManyReaders => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
     })?;
     let mut response = Response::new(plugin_log::body(following).boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));

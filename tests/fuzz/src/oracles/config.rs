@@ -46,6 +46,8 @@ fn is_sound(config: &Config) {
     for name in config.plugins.keys() {
         assert!(!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
     }
+    assert!(!config.signing.required || !config.signing.keys.is_empty());
+    assert!(config.signing.keys.values().all(|key| !key.is_weak()));
     if let Cors::Only(origins) = &config.cors {
         for origin in origins {
             let (scheme, host) = origin.split_once("://").expect("an origin has a scheme");
