@@ -3,8 +3,8 @@
 //!
 //! Environment: `VOLLEY_TEST_DIST=DIR` tests the bundled plugins of that folder instead of those in the binary,
 //! `VOLLEY_TEST_IRC=DIR` names the folder of the IRC logs, `VOLLEY_TEST_IRC_LINES=N` how many lines of each are replayed
-//! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS` and `VOLLEY_TEST_KILLS` say how often rules are swapped under
-//! load, swapped while memory is looked at, and the server killed amid deploys.
+//! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
+//! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 
 // What the tests stand on.
 mod client; // sessions, publishing and polling, in the words of the protocol

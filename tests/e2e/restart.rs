@@ -4,7 +4,7 @@
 
 use crate::client::{Session, publish};
 use crate::harness::{Scratch, Server, TOPIC_ONLY, volley};
-use crate::http::{Connection, post, put};
+use crate::http::{Connection, Request, post, put};
 use crate::operator::{Operator, named};
 use crate::swap::times;
 use serde_json::{Value, json};
@@ -98,9 +98,12 @@ fn killed_amid_deploys_it_serves_the_old_or_the_new() {
         let (routes, _) = operator.routes();
         assert_eq!(routes, routed_to_versions(&json!(config)), "one set or the other");
         state.assert_came_to(active, config, round);
-        // Spread over what a deploy takes, and different each time.
-        let life = Duration::from_micros(3_000 + (round as u64 * 7_919) % 40_000);
-        state = deploy_until_killed(&server, &operator, &versions, active, config, life);
+        // Spread over what a deploy takes, and different each time. A push takes longer: it compiles.
+        let push = (round % 4 == 3).then(|| named(&format!("another {round}")));
+        let life =
+            Duration::from_micros(3_000 + (round as u64 * 7_919) % if push.is_some() { 800_000 } else { 40_000 });
+        state = Deploys { server: &server, operator: &operator, versions: &versions, push }
+            .until_killed(State { active, config }, life);
     }
 }
 
@@ -120,41 +123,51 @@ impl State {
     }
 }
 
-fn deploy_until_killed(
-    server: &Server,
-    operator: &Operator,
-    versions: &[String; 2],
-    mut active: usize,
-    mut config: u64,
-    life: Duration,
-) -> State {
-    std::thread::scope(|scope| {
-        let killer = scope.spawn(move || {
-            let started = Instant::now();
-            while started.elapsed() < life {
-                std::hint::spin_loop();
+/// One after the other, as fast as they are acknowledged.
+struct Deploys<'a> {
+    server: &'a Server,
+    operator: &'a Operator,
+    versions: &'a [String; 2],
+    push: Option<Vec<u8>>,
+}
+
+impl Deploys<'_> {
+    fn until_killed(self, mut state: State, life: Duration) -> State {
+        let Self { server, operator, versions, push } = self;
+        std::thread::scope(|scope| {
+            let killer = scope.spawn(move || {
+                let started = Instant::now();
+                while started.elapsed() < life {
+                    std::hint::spin_loop();
+                }
+                server.signal("KILL");
+            });
+            let mut admin = Connection::open(&server.admin);
+            // None once there is no answer any more.
+            let mut done = |request: &Request| {
+                admin.send(request);
+                let answer = admin.try_receive(request.method).ok()?;
+                assert!(answer.status < 300, "{answer}");
+                Some(())
+            };
+            if let Some(component) = push {
+                done(&post(operator.path("/versions")).body(component));
             }
-            server.signal("KILL");
-        });
-        let mut admin = Connection::open(&server.admin);
-        loop {
-            let next = json!({"version": versions[1 - active]});
-            let activate = post(operator.path("/activate")).json(&next);
-            admin.send(&activate);
-            match admin.try_receive("POST") {
-                Ok(answer) if answer.status == 200 => active = 1 - active,
-                Ok(answer) => panic!("{answer}"),
-                Err(_) => break,
+            loop {
+                let next = json!({"version": versions[1 - state.active]});
+                if done(&post(operator.path("/activate")).json(&next)).is_none() {
+                    break;
+                }
+                state.active = 1 - state.active;
+                let routes = routed_to_versions(&json!(state.config + 1));
+                if done(&put("/admin/v1/routes").json(&routes)).is_none() {
+                    break;
+                }
+                state.config += 1;
             }
-            admin.send(&put("/admin/v1/routes").json(&routed_to_versions(&json!(config + 1))));
-            match admin.try_receive("PUT") {
-                Ok(answer) if answer.status < 300 => config += 1,
-                Ok(answer) => panic!("{answer}"),
-                Err(_) => break,
-            }
-        }
-        killer.join().expect("the killer");
-        server.wait_for_exit();
-        State { active, config }
-    })
+            killer.join().expect("the killer");
+            server.wait_for_exit();
+            state
+        })
+    }
 }

@@ -1,9 +1,12 @@
 //! Changing the routes: the whole table at once, or nothing; topics that move keep the order of their events.
+//!
+//! `VOLLEY_TEST_MOVES=N` says how often one moves while it is busy (100).
 
 use crate::client::{Session, batch_of, events, publish};
 use crate::harness::{Server, wait_until};
 use crate::http::{Connection, post};
 use crate::operator::{Operator, done, named, refused};
+use crate::swap::times;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -89,7 +92,8 @@ fn each_row_has_its_config() {
 /// To and fro between two plugins, while somebody publishes as fast as it is acknowledged, in batches too.
 #[test]
 fn a_topic_that_moves_keeps_its_order() {
-    const MOVES: usize = 30;
+    const BATCH: usize = 40;
+    let wanted = times("VOLLEY_TEST_MOVES", 100);
     let (server, operator) = Server::start_with_version(&named("a"), &[]);
     let (with_versions, _) = operator.routes();
     let mut ann = Session::on(&server, "v.moves");
@@ -99,11 +103,11 @@ fn a_topic_that_moves_keeps_its_order() {
             let mut connection = Connection::open(&server.listen);
             let mut sent = 0;
             while !is_done.load(SeqCst) {
-                let batch = batch_of("v.moves", (sent..sent + 5).map(Value::from));
+                let batch = batch_of("v.moves", (sent..sent + BATCH).map(Value::from));
                 let answers = connection.call(&post("/v1/events").body(batch)).expect(200);
                 assert!(!answers.text().contains("\"status\""), "{answers}");
-                connection.call(&post(events("v.moves")).json(&json!(sent + 5))).expect(200);
-                sent += 6;
+                connection.call(&post(events("v.moves")).json(&json!(sent + BATCH))).expect(200);
+                sent += BATCH + 1;
             }
             connection.call(&post(events("v.moves")).json(&json!("end"))).expect(200);
             sent
@@ -122,7 +126,7 @@ fn a_topic_that_moves_keeps_its_order() {
                 (received, was_by_rule) = (received + 1, is_by_rule);
             }
         });
-        for at in 0..MOVES {
+        for at in 0..wanted {
             operator.set_routes(&if at % 2 == 0 { all_to_topic() } else { with_versions.clone() });
             let before = server.metric("volley_events_total");
             let goes_on = || (server.metric("volley_events_total") > before + 20).then_some(());
@@ -130,7 +134,7 @@ fn a_topic_that_moves_keeps_its_order() {
         }
         is_done.store(true, SeqCst);
         let sent = publisher.join().expect("the publisher");
-        assert_eq!(reader.join().expect("the reader"), (sent, MOVES));
+        assert_eq!(reader.join().expect("the reader"), (sent, wanted));
     });
 }
 

@@ -25,18 +25,17 @@ pub(super) fn read(path: &Path) -> Result<Component> {
 }
 
 fn check(bytes: &[u8]) -> Result<()> {
-    if bytes.starts_with(&COMPONENT) {
-        let mismatches = mismatches(bytes);
-        if mismatches.is_empty() {
-            return Ok(());
-        }
-        let list: String = mismatches.iter().map(|words| format!("\n  - {words}")).collect();
-        bail!("does not fit the contract with the server:{list}")
-    } else if bytes.starts_with(&CORE_MODULE) {
+    if bytes.starts_with(&CORE_MODULE) {
         bail!("is a core module, not a component: does the crate set a linker of its own in .cargo/config.toml?")
-    } else {
+    }
+    if !bytes.starts_with(&COMPONENT) {
         bail!("is not WebAssembly")
     }
+    let mismatches = mismatches(bytes);
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    bail!("does not fit the contract with the server:\n  - {}", mismatches.join("\n  - "))
 }
 
 impl Component {
