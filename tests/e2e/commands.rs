@@ -2,9 +2,9 @@
 
 use crate::client::Session;
 use crate::harness::{Scratch, Server, volley, wait_until};
-use crate::terminal::{NEW, OLD, TOKEN, admin, done, failed, operate, stderr};
 use crate::rooms::{enter, say};
 use crate::stub::{Answer, Stub};
+use crate::terminal::{NEW, OLD, TOKEN, admin, done, failed, operate, stderr};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

@@ -2,8 +2,8 @@
 
 use crate::client::Session;
 use crate::harness::{Scratch, Server, volley, wait_until};
-use crate::terminal::{done, failed, stderr};
 use crate::stub::{Answer, Stub};
+use crate::terminal::{done, failed, stderr};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};

@@ -12,11 +12,11 @@ mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
 mod http; // an HTTP/1.1 client that shows what really came
 mod operator; // pushing, activating and looking, in the words of the admin API
-mod terminal; // runs commands, and answers them as a server would
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
-mod stub; // a server that answers as a test says
+mod stub;
+mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
 
 // The protocol's calls.
 mod batch; // many events in one call

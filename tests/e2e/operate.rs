@@ -1,8 +1,8 @@
 //! Operators' commands that change something: what they send, what they print, how they fail. A stub speaks the admin API.
 
 use crate::harness::{Scratch, volley};
-use crate::terminal::{NEW, OLD, admin, admin_that, done, failed, operate, operate_with, stderr};
 use crate::stub::{Answer, Stub};
+use crate::terminal::{NEW, OLD, admin, admin_that, done, failed, operate, operate_with, stderr};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

@@ -2,8 +2,8 @@
 //! the same part of the protocol.
 
 use crate::harness::{Scratch, say, volley, wait_until};
-use crate::terminal::{done, failed, operate, stderr, stdout};
 use crate::stub::{Answer, Call, Stub};
+use crate::terminal::{done, failed, operate, stderr, stdout};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
