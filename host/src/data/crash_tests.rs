@@ -42,7 +42,7 @@ fn state(n: u64) -> State {
         version: version_of(&component(n)),
         pushed_ms: n,
         bytes: component(n).len() as u64,
-        signed_by: None,
+        ..PushedVersion::default()
     };
     let plugin = PluginState {
         versions: numbers.map(pushed).collect(),

@@ -33,7 +33,7 @@ pub struct PluginState {
 }
 
 /// A component that was pushed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushedVersion {
     /// `sha256:…` of the component.

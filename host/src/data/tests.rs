@@ -1,6 +1,7 @@
 //! What a data folder keeps, refuses and tells.
 
 use super::*;
+use crate::on_trap::OnTrap;
 use crate::config::Data;
 use crate::scratch::Scratch;
 use proptest::prelude::*;
@@ -28,6 +29,7 @@ fn state_of(versions: &[&str]) -> State {
         pushed_ms: 1,
         bytes: 9,
         signed_by: Some("alice".into()),
+        ..PushedVersion::default()
     };
     let chat = PluginState {
         versions: versions.iter().map(pushed).collect(),
@@ -268,12 +270,15 @@ prop_compose! {
             previous: versions.last().map(|version| PreviousVersion {
                 version: version.clone(),
                 configs: [(text.clone().unwrap_or_default(), serde_json::json!({ "number": number }))].into(),
+                back: CodeChange::Down,
             }),
             versions: versions.into_iter().map(|version| PushedVersion {
                 version,
                 pushed_ms: number,
                 bytes: number / 2,
                 signed_by: text.clone(),
+                migrates: number % 2 == 0,
+                ..PushedVersion::default()
             }).collect(),
         };
         let route = |(topics, plugin, number, on_trap): (String, String, i64, usize)| RouteState {

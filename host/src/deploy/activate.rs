@@ -58,7 +58,9 @@ impl Deployer {
         }
         plugin.swapped_at = Some(Instant::now());
         let metrics = self.metrics(name);
-        self.swap(&mut next, name, change).await.inspect_err(|_| drop(metrics.swap_failures.inc()))?;
+        self.swap(&mut next, name, change).await.inspect_err(|_| {
+            metrics.swap_failures.inc();
+        })?;
         metrics.swaps.inc();
         Ok(self.swapped(next, name, notes))
     }

@@ -67,6 +67,8 @@ impl Deployer {
     }
 }
 
+// By value, as `map_err` hands it over.
+#[allow(clippy::needless_pass_by_value)]
 fn failed(error: anyhow::Error) -> Refused {
     Refused::Failed(format!("it can't be kept: {error:#}"))
 }

@@ -17,7 +17,7 @@ fn bundled(name: &str) -> &'static [u8] {
 fn name(rule: Rule) -> String {
     let shared = Arc::new(Shared::new(0, Limits::default(), Workers::new(1).0));
     let mounted = Arc::new(Mounted { plugin: "test".into(), config: "null".into(), rule: Arc::new(rule) });
-    Guest::warm(&mounted, &shared).expect("it runs").info().0.to_owned()
+    Guest::describe(&mounted, &shared).expect("it runs").name
 }
 
 fn only_file(folder: &Path) -> PathBuf {
