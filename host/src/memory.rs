@@ -44,6 +44,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("timers", plugins * (limits.timers_bytes_max + limits.timers_max * TIMER_BYTES)),
         // Of one code change: they are done one after the other.
         ("undo", limits.undo_bytes_max),
+        ("shadows", limits.shadow_bytes_max),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]
 }

@@ -3,6 +3,7 @@
 //! Web pages can reach loopback too, so the `Host` must be an address or a name of this machine's operators (a page that
 //! rebinds its DNS name shows that name), a foreign `Origin` is refused, and on any other address the token is needed.
 
+use crate::caller::Caller;
 use crate::metrics::Now;
 use crate::mount::Mount;
 use crate::node::Node;
@@ -187,7 +188,8 @@ fn table(node: &Node, name: &str, query: Option<&str>) -> Answered {
     let after = http::decoded_parameter(query, "after")?;
     let limit = u32::try_from(page_rows(node, query)?).unwrap_or(u32::MAX);
     let bad = |denied: crate::denied::Denied| Problem::bad_request(denied.to_string());
-    let page = table.select(&prefix, after.as_deref(), limit).map_err(bad)?;
+    let by = Caller::of(table.owner().clone());
+    let page = table.select(&by, &prefix, after.as_deref(), limit).map_err(bad)?;
     let mut about = about_table(&name, &table);
     about["objects"] =
         page.objects.iter().map(|object| json!({"key": term(&object.key), "value": term(&object.value)})).collect();

@@ -10,7 +10,9 @@ mod guest;
 mod handles;
 mod host;
 mod mismatches;
+mod tape;
 
 pub use engine::{Engine, Rule};
 pub use fault::Fault;
 pub use guest::{Guest, Mounted};
+pub use tape::Tape;

@@ -5,15 +5,20 @@ mod candidate;
 mod erlang;
 mod ets;
 mod logger;
+mod overlay;
 mod pg;
+mod shadow;
 
 use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::event::{Event, Payload};
+use crate::history::NOBODY;
 use crate::journal::Journal;
 use crate::router::contract::volley::router::types;
+use crate::router::tape::Tape;
 use crate::shared::Shared;
-use candidate::Opened;
+use candidate::{Opened, Own};
+use shadow::Shadowing;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -33,6 +38,10 @@ pub(crate) struct HostState {
     handles: ResourceTable,
     memory: Memory,
     stage: Stage,
+    /// What was not there when it was opened: nobody else sees it.
+    own: Own,
+    /// Of the event that is routed, if a shadow is to route it, too.
+    tape: Option<Tape>,
     log: logger::EventLog,
 }
 
@@ -42,6 +51,8 @@ enum Stage {
     Candidate(Vec<Opened>),
     /// It routes.
     Live,
+    /// It is asked again what a live instance was asked, and nothing it does has an effect.
+    Shadow(Box<Shadowing>),
 }
 
 impl HostState {
@@ -56,6 +67,8 @@ impl HostState {
             handles,
             memory: Memory { bytes_max: shared.limits.instance_bytes_max as usize, refused: false },
             stage: Stage::Candidate(Vec::new()),
+            own: Own::default(),
+            tape: None,
             log: logger::EventLog::default(),
         }
     }
@@ -70,7 +83,7 @@ impl HostState {
 
     /// A call that is for no event.
     pub(super) fn begin_code_change(&mut self, journal: &Arc<Journal>) {
-        self.begin_call(0);
+        self.begin_call(NOBODY);
         self.caller.journal = Some(journal.clone());
     }
 
@@ -80,13 +93,14 @@ impl HostState {
 
     fn begin_call(&mut self, event: u64) {
         self.log.begin(event);
+        self.caller.event = event;
         self.memory.refused = false;
     }
 
     /// What `init` may not do: it runs for an instance that may never route.
     fn unless_initialising(&self, what: &str) -> Allowed<()> {
         match self.stage {
-            Stage::Live => Ok(()),
+            Stage::Live | Stage::Shadow(_) => Ok(()),
             Stage::Candidate(_) => badarg(format!("init {what}")),
         }
     }
@@ -147,4 +161,8 @@ pub(crate) fn lift_payload(payload: types::PayloadResult) -> Payload {
 }
 
 #[cfg(test)]
+mod calls_tests;
+#[cfg(test)]
 mod code_change_tests;
+#[cfg(test)]
+mod replay_tests;
