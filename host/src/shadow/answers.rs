@@ -118,13 +118,16 @@ impl Comparison<'_> {
         of_shadow: Members<'_>,
     ) -> Result<Option<Difference>, String> {
         let (ours, theirs) = (&live.deliveries, &shadow.deliveries);
-        // Most answers are the same word for word.
-        let is_same = |(ours, theirs): &(&Delivery, &Delivery)| {
-            ours.to == theirs.to && self.message(ours) == self.message(theirs)
+        let ends = |outcome: &Outcome| outcome.remove.iter().copied().collect::<BTreeSet<u64>>();
+        let is_same =
+            |(ours, theirs): (&Delivery, &Delivery)| ours.to == theirs.to && self.message(ours) == self.message(theirs);
+        // Most answers are the same word for word, and nothing needs to be resolved.
+        let are_same = ours.len() == theirs.len() && ours.iter().zip(theirs).all(is_same);
+        let (ours, theirs) = if are_same {
+            (Ok(Received::new()), Ok(Received::new()))
+        } else {
+            (self.received(ours, of_live), self.received(theirs, of_shadow))
         };
-        let same = ours.iter().zip(theirs).take_while(is_same).count();
-        let ours = self.received(&ours[same..], of_live);
-        let theirs = self.received(&theirs[same..], of_shadow);
         let (ours, theirs) = match (ours, theirs) {
             (Ok(ours), Ok(theirs)) => (ours, theirs),
             (Err(_), Err(_)) => return Ok(None),
@@ -137,10 +140,8 @@ impl Comparison<'_> {
         let only = |one: &Received<'_>, other: &Received<'_>| {
             one.keys().filter(|pid| !other.contains_key(pid)).copied().collect::<BTreeSet<u64>>()
         };
-        // Who receives something in the same part is neither extra nor missing as a whole, but is here by what differs.
         let (extra, missing) = (only(&theirs, &ours), only(&ours, &theirs));
         let others = ours.iter().filter(|(pid, got)| theirs.get(pid).is_some_and(|other| other != *got)).count();
-        let ends = |outcome: &Outcome| outcome.remove.iter().copied().collect::<BTreeSet<u64>>();
         let mut what = Vec::new();
         if !extra.is_empty() || !missing.is_empty() {
             what.push(format!("{} recipients extra, {} missing", extra.len(), missing.len()));
@@ -206,4 +207,102 @@ enum Message<'a> {
     Data(&'a Payload),
     /// An event that has no data is forwarded as this.
     Null,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Reply;
+    use crate::limits::Limits;
+    use crate::workers::Workers;
+
+    const ANN: u64 = 1;
+    const BOB: u64 = 2;
+
+    fn to(pids: &[u64], message: Option<&str>) -> Delivery {
+        let message = message.map(|json| Payload::Json(json.to_owned().into()));
+        Delivery { to: Recipients::Pids(pids.to_vec()), message }
+    }
+
+    fn routed(deliveries: Vec<Delivery>) -> Said {
+        Said::Outcome(Outcome { deliveries, remove: Vec::new() })
+    }
+
+    fn verdict(live: &Said, shadow: &Said) -> Verdict {
+        let shared = Shared::new(0, Limits { recipients_max: 10, ..Limits::default() }, Workers::new(1).0);
+        let event = Event {
+            id: 1,
+            topic: "a.b".parse().unwrap(),
+            sender: None,
+            user: None,
+            time_ms: 0,
+            what: Happening::Publish(Payload::Json("\"own\"".into())),
+            reply: Reply::nobody(),
+        };
+        let comparison = Comparison { event: &event, plugin: &"me".into(), subscribers: &[ANN, BOB], shared: &shared };
+        let mut in_group = |_: &str, _: &[u8]| Ok(vec![ANN]);
+        let mut in_no_group = |_: &str, _: &[u8]| Ok(Vec::new());
+        comparison.verdict(live, shadow, &mut in_group, &mut in_no_group)
+    }
+
+    fn words(live: &Said, shadow: &Said) -> String {
+        verdict(live, shadow).difference.map_or_else(String::new, |difference| difference.what)
+    }
+
+    #[test]
+    fn what_everybody_receives_alike_is_the_same_however_it_is_said() {
+        let all = || Delivery { to: Recipients::Subscribers, message: None };
+        let step = |step| Delivery { to: Recipients::Expression(step), message: None };
+        let same = [
+            (vec![all()], vec![to(&[BOB, ANN, BOB], None)]),
+            (vec![all()], vec![to(&[ANN], None), to(&[BOB], Some("\"own\""))]),
+            (vec![all()], vec![step(vec![SetOp::Subscribers("a.b".into())])]),
+            (vec![to(&[ANN], Some("1")), to(&[BOB], Some("2"))], vec![to(&[BOB], Some("2")), to(&[ANN], Some("1"))]),
+            (vec![all(), to(&[], None)], vec![all()]),
+        ];
+        for (live, shadow) in same {
+            assert_eq!(words(&routed(live), &routed(shadow)), "");
+        }
+    }
+
+    #[test]
+    fn what_somebody_receives_otherwise_is_different() {
+        let group = || Delivery {
+            to: Recipients::Expression(vec![SetOp::Members { scope: "s".into(), group: vec![1] }]),
+            message: Some(Payload::Text("t".into())),
+        };
+        let other = "1 recipients get other messages";
+        let different = [
+            (vec![to(&[ANN], Some("1"))], vec![to(&[ANN], Some("2"))], other),
+            (
+                vec![to(&[ANN], Some("1")), to(&[ANN], Some("2"))],
+                vec![to(&[ANN], Some("2")), to(&[ANN], Some("1"))],
+                other,
+            ),
+            (vec![to(&[ANN], Some("1"))], vec![to(&[ANN], Some("1")), to(&[ANN], Some("1"))], other),
+            (vec![to(&[ANN], None)], vec![to(&[BOB], None)], "1 recipients extra, 1 missing"),
+            (vec![group(), group()], vec![to(&[], None), group()], "0 recipients extra, 1 missing"),
+        ];
+        for (live, shadow, what) in different {
+            assert_eq!(words(&routed(live), &routed(shadow)), what);
+        }
+        let removing = Said::Outcome(Outcome { deliveries: Vec::new(), remove: vec![ANN] });
+        assert_eq!(words(&routed(Vec::new()), &removing), "other subscriptions end");
+    }
+
+    #[test]
+    fn a_candidate_that_fails_is_different_unless_the_live_rule_failed_too() {
+        let (routed, failed) = (|| routed(Vec::new()), || Said::Fault("panicked".into()));
+        let refused = |words: &str| Said::Refusal(Refusal::Refused(words.into()));
+        let trapped = verdict(&routed(), &failed());
+        assert!(trapped.is_trap);
+        assert_eq!(trapped.difference.unwrap().what, "the live rule routed it, the candidate failed (panicked)");
+        assert_eq!(words(&failed(), &failed()), "");
+        assert_eq!(words(&refused("no"), &refused("no")), "");
+        let what = "the live rule refused it (no), the candidate refused it (never)";
+        assert_eq!(words(&refused("no"), &refused("never")), what);
+        let too_many = self::routed(vec![to(&(0..11).collect::<Vec<_>>(), None)]);
+        let verdict = verdict(&routed(), &too_many);
+        assert!(verdict.is_trap && verdict.difference.unwrap().what.contains("recipients_max"));
+    }
 }
