@@ -87,8 +87,8 @@ impl Shadow {
         let live = Said::of(answer);
         let bytes = size_of::<Sample>() as u64 + event.bytes() + live.bytes() + 8 * subscribers.len() as u64;
         let sample = tape.since.take_room(bytes).then(|| Sample { event: copy(event), tape, live, subscribers });
-        let queue = self.queue.lock();
-        let offered = sample.zip(queue.as_ref()).is_some_and(|(sample, queue)| queue.try_send(sample).is_ok());
+        let queue = self.queue.lock().clone();
+        let offered = sample.zip(queue).is_some_and(|(sample, queue)| queue.try_send(sample).is_ok());
         if !offered {
             self.findings.drop_one();
         }
