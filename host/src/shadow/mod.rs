@@ -7,8 +7,9 @@
 //! can be seen as they were (`history`). What waits is bounded, and dropped from the comparison when there is no room: no
 //! live event ever waits for a shadow.
 //!
-//! What it cannot see: that a candidate writes something else, as long as it answers the same for each single event; and
-//! what a rule keeps in its own memory, where rules keep nothing.
+//! What it cannot see: that a candidate writes something else, as long as it answers the same for each single event; what
+//! a rule keeps in its own memory, where rules keep nothing; and the layout that a candidate would bring the tables into
+//! first, if it migrates. Subscribers of another topic than the event's are those of now.
 
 mod answers;
 mod report;
@@ -135,7 +136,7 @@ fn copy(event: &Event) -> Event {
 /// The candidate with one config.
 struct Replica {
     of: Arc<Mounted>,
-    /// None after a fault.
+    /// None after a fault, and when it has had its number of events.
     guest: Option<Guest>,
 }
 
@@ -189,7 +190,7 @@ impl ShadowThread {
         let verdict = comparison.verdict(&live, &Said::of(&answer), &mut of_live, &mut of_shadow);
         // What it saw may have been forgotten while it looked.
         let is_useless = guest.end_replay().is_none_or(|tape| tape.is_useless());
-        if answer.is_err() {
+        if answer.is_err() || guest.is_spent() {
             replica.guest = None;
         }
         if is_useless {
