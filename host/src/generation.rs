@@ -4,6 +4,7 @@
 use crate::limits::Limits;
 use crate::on_trap::OnTrap;
 use crate::router::{Guest, Mounted, Rule};
+use crate::shadow::Shadow;
 use crate::topic::{Pattern, Topic};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +35,8 @@ pub struct Generation {
     pub previous: Vec<Arc<Mounted>>,
     /// Whether the version before may route what this one failed on: not when this one has migrated their tables.
     pub falls_back: bool,
+    /// A candidate that is asked what the active version was asked, too.
+    pub shadow: Option<Arc<Shadow>>,
     /// The most specific first, each with the place of its config in `mounted`.
     rows: Vec<(Row, usize)>,
     /// Instances that are ready, for each lane; it takes its own.
@@ -77,7 +80,17 @@ impl Generation {
         let rows = rows.collect();
         let traps = Traps { until: None, at: Mutex::default(), told: AtomicBool::new(false) };
         let number = before.map_or(1, |before| before.number + 1);
-        Self { number, rule, mounted, previous: Vec::new(), falls_back: false, rows, warm: Mutex::default(), traps }
+        Self {
+            number,
+            rule,
+            mounted,
+            previous: Vec::new(),
+            falls_back: false,
+            shadow: None,
+            rows,
+            warm: Mutex::default(),
+            traps,
+        }
     }
 
     /// The same with a version to go back to.
@@ -92,6 +105,12 @@ impl Generation {
         self.falls_back = previous.falls_back;
         self.traps.until = previous.leads_back.and_then(|recent| Instant::now().checked_add(recent));
         self
+    }
+
+    /// The same with a shadow.
+    #[must_use]
+    pub fn with_shadow(self, shadow: Arc<Shadow>) -> Self {
+        Self { shadow: Some(shadow), ..self }
     }
 
     /// The same with instances for each lane.

@@ -3,13 +3,15 @@
 
 use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
+use crate::history::{Feed, History, NOBODY, Past};
 use crate::limits::Limits;
 use crate::pid::Pid;
 use crate::sessions::Sessions;
 use crate::subscriptions::PidSet;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use foldhash::fast::RandomState;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -27,6 +29,7 @@ pub struct Groups {
     sessions: Arc<Sessions>,
     scopes: Arc<Mutex<Map<Name, Arc<Scope>>>>,
     memberships: Arc<AtomicU64>,
+    feed: Arc<Feed>,
 }
 
 /// One scope. Under its lock a session's slot may be locked, never the other way round.
@@ -36,18 +39,20 @@ pub struct Scope {
     members: Mutex<Members>,
 }
 
-#[derive(Default)]
 struct Members {
     groups: Map<Term, PidSet>,
     of: Map<u64, Vec<Term>>,
     /// Those of all scopes.
     memberships: Arc<AtomicU64>,
+    /// Who was a member before, by group and by PID.
+    before: History<(Term, u64), bool>,
+    groups_before: History<(u64, Term), bool>,
 }
 
 impl Groups {
     /// None yet.
-    pub fn new(limits: Arc<Limits>, sessions: Arc<Sessions>) -> Self {
-        Self { limits, sessions, scopes: Arc::default(), memberships: Arc::default() }
+    pub fn new(limits: Arc<Limits>, sessions: Arc<Sessions>, feed: Arc<Feed>) -> Self {
+        Self { limits, sessions, scopes: Arc::default(), memberships: Arc::default(), feed }
     }
 
     /// A plugin's scope, made at the first time.
@@ -70,11 +75,15 @@ impl Groups {
         Ok(scope)
     }
 
-    /// The scope as `open` would find it; one that is not there is empty, and nobody else sees it.
-    pub fn preview(&self, by: &Caller, name: &str) -> Allowed<Arc<Scope>> {
+    /// The scope as `open` would find it, nothing changed.
+    pub fn find(&self, by: &Caller, name: &str) -> Allowed<Option<Arc<Scope>>> {
         let key = self.check(by, name)?;
-        let found = self.scopes.lock().get(&key).cloned();
-        Ok(found.unwrap_or_else(|| self.empty(&Arc::default())))
+        Ok(self.scopes.lock().get(&key).cloned())
+    }
+
+    /// One that nobody else sees.
+    pub fn private(&self) -> Arc<Scope> {
+        self.empty(&Arc::default())
     }
 
     fn check(&self, by: &Caller, name: &str) -> Allowed<Name> {
@@ -85,7 +94,13 @@ impl Groups {
     }
 
     fn empty(&self, memberships: &Arc<AtomicU64>) -> Arc<Scope> {
-        let members = Members { memberships: memberships.clone(), ..Members::default() };
+        let members = Members {
+            groups: Map::default(),
+            of: Map::default(),
+            memberships: memberships.clone(),
+            before: History::new(self.feed.clone()),
+            groups_before: History::new(self.feed.clone()),
+        };
         let (limits, sessions) = (self.limits.clone(), self.sessions.clone());
         Arc::new(Scope { limits, sessions, members: Mutex::new(members) })
     }
@@ -98,6 +113,16 @@ impl Groups {
         }
     }
 
+    /// Forgets what no shadow can look back to any more.
+    pub fn forget(&self) {
+        let scopes: Vec<Arc<Scope>> = self.scopes.lock().values().cloned().collect();
+        for scope in scopes {
+            let mut members = scope.members.lock();
+            members.before.forget();
+            members.groups_before.forget();
+        }
+    }
+
     /// How many memberships there are.
     pub fn memberships(&self) -> u64 {
         self.memberships.load(Relaxed)
@@ -105,12 +130,18 @@ impl Groups {
 }
 
 impl Scope {
-    /// How many were not in the group before. The dead do not join.
-    pub fn join(self: &Arc<Self>, by: &Caller, group: &[u8], pids: &[u64]) -> Allowed<u64> {
+    /// Whether a group can have that name.
+    pub fn check_group(&self, group: &[u8]) -> Allowed<()> {
         if group.len() as u64 > self.limits.group_bytes_max {
             return badarg(format!("a group's name has at most {} bytes", self.limits.group_bytes_max));
         }
-        let mut members = self.members.lock();
+        Ok(())
+    }
+
+    /// How many were not in the group before. The dead do not join, and are listed.
+    pub fn join(self: &Arc<Self>, by: &Caller, group: &[u8], pids: &[u64], dead: &mut Vec<u64>) -> Allowed<u64> {
+        self.check_group(group)?;
+        let mut members = self.seen_by(by);
         // Looked at under the scope's lock: a session that ends later leaves after we are done.
         let live = |bits: &&u64| Pid::from_bits(**bits).is_some_and(|pid| self.sessions.is_live(pid));
         let places = self.limits.group_members_max.saturating_sub(members.memberships.load(Relaxed));
@@ -124,7 +155,14 @@ impl Scope {
                 return Err(Denied::Limit("group_members_max"));
             }
         }
-        let joined: Vec<u64> = pids.iter().filter(live).copied().filter(|bits| members.add(group, *bits)).collect();
+        let mut joined = Vec::new();
+        for bits in pids {
+            if !live(&bits) {
+                dead.push(*bits);
+            } else if members.add(by.event, group, *bits) {
+                joined.push(*bits);
+            }
+        }
         drop(members);
         let count = joined.len() as u64;
         if let Some(journal) = by.journal.as_ref().filter(|_| count > 0) {
@@ -132,7 +170,7 @@ impl Scope {
             journal.record(weigh_undo(&group, &joined), move || {
                 let mut members = scope.members.lock();
                 for bits in joined {
-                    members.remove(&group, bits);
+                    members.remove(NOBODY, &group, bits);
                 }
             })?;
         }
@@ -141,8 +179,8 @@ impl Scope {
 
     /// How many were in the group.
     pub fn leave(self: &Arc<Self>, by: &Caller, group: &[u8], pids: &[u64]) -> Allowed<u64> {
-        let mut members = self.members.lock();
-        let left: Vec<u64> = pids.iter().copied().filter(|bits| members.remove(group, *bits)).collect();
+        let mut members = self.seen_by(by);
+        let left: Vec<u64> = pids.iter().copied().filter(|bits| members.remove(by.event, group, *bits)).collect();
         drop(members);
         let count = left.len() as u64;
         if let Some(journal) = by.journal.as_ref().filter(|_| count > 0) {
@@ -151,7 +189,7 @@ impl Scope {
                 let mut members = scope.members.lock();
                 let live = |bits: &&u64| Pid::from_bits(**bits).is_some_and(|pid| scope.sessions.is_live(pid));
                 for bits in left.iter().filter(live) {
-                    members.add(&group, *bits);
+                    members.add(NOBODY, &group, *bits);
                 }
             })?;
         }
@@ -159,9 +197,11 @@ impl Scope {
     }
 
     /// In ascending order.
-    pub fn members(&self, group: &[u8]) -> Vec<u64> {
+    pub fn members(&self, by: &Caller, group: &[u8]) -> Vec<u64> {
         let mut list = Vec::new();
-        self.copy_into(group, &mut list);
+        if let Some(pids) = self.seen_by(by).groups.get(group) {
+            list.extend(pids.iter().copied());
+        }
         list.sort_unstable();
         list
     }
@@ -174,26 +214,83 @@ impl Scope {
     }
 
     /// What a PID is a member of, in ascending order.
-    pub fn groups_of(&self, pid: u64) -> Vec<Vec<u8>> {
-        let mut groups: Vec<Vec<u8>> = self
-            .members
-            .lock()
-            .of
-            .get(&pid)
-            .map_or_else(Vec::new, |of| of.iter().map(|group| group.to_vec()).collect());
+    pub fn groups_of(&self, by: &Caller, pid: u64) -> Vec<Vec<u8>> {
+        let members = self.seen_by(by);
+        let mut groups: Vec<Vec<u8>> =
+            members.of.get(&pid).map_or_else(Vec::new, |of| of.iter().map(|group| group.to_vec()).collect());
         groups.sort_unstable();
         groups
     }
 
     /// How many members each group has.
-    pub fn count(&self, groups: &[Vec<u8>]) -> Vec<u64> {
-        let members = self.members.lock();
+    pub fn count(&self, by: &Caller, groups: &[Vec<u8>]) -> Vec<u64> {
+        let members = self.seen_by(by);
         groups.iter().map(|group| members.groups.get(&**group).map_or(0, |pids| pids.len() as u64)).collect()
+    }
+
+    /// Whether the session was a member.
+    pub fn was_member(&self, past: Past, group: &[u8], pid: u64) -> bool {
+        let members = self.members.lock();
+        members.before.before(&(group.into(), pid), past).copied().unwrap_or_else(|| members.contains(group, pid))
+    }
+
+    /// Whether another one than the event has let the session in or out after `since`.
+    pub fn is_changed(&self, since: u64, past: Past, group: &[u8], pid: u64) -> bool {
+        self.members.lock().before.is_changed(&(group.into(), pid), since, past)
+    }
+
+    /// Who was a member.
+    pub fn members_before(&self, past: Past, group: &[u8]) -> PidSet {
+        let mut list = Vec::new();
+        let members = self.members.lock();
+        if let Some(pids) = members.groups.get(group) {
+            list.extend(pids.iter().copied());
+        }
+        let of_group = (Term::from(group), 0)..=(Term::from(group), u64::MAX);
+        let changed: Vec<(u64, bool)> =
+            members.before.range(of_group, past).filter_map(|((_, pid), was)| Some((*pid, *was?))).collect();
+        drop(members);
+        let mut pids: PidSet = list.into_iter().collect();
+        for (pid, was_member) in changed {
+            put(&mut pids, pid, was_member);
+        }
+        pids
+    }
+
+    /// What a PID was a member of.
+    pub fn groups_before(&self, past: Past, pid: u64) -> BTreeSet<Vec<u8>> {
+        let members = self.members.lock();
+        let mut groups: BTreeSet<Vec<u8>> =
+            members.of.get(&pid).into_iter().flatten().map(|group| group.to_vec()).collect();
+        let of_pid = (Bound::Included((pid, Term::default())), Bound::Excluded((pid + 1, Term::default())));
+        for ((_, group), was_member) in members.groups_before.range(of_pid, past) {
+            match was_member {
+                Some(true) => drop(groups.insert(group.to_vec())),
+                Some(false) => drop(groups.remove(&**group)),
+                None => {}
+            }
+        }
+        groups
+    }
+
+    fn seen_by(&self, by: &Caller) -> MutexGuard<'_, Members> {
+        let members = self.members.lock();
+        by.sees(members.before.moment());
+        members
+    }
+}
+
+/// Makes a PID an element of a set, or none.
+pub fn put(pids: &mut PidSet, pid: u64, is_element: bool) {
+    if is_element {
+        pids.insert(pid);
+    } else {
+        pids.swap_remove(&pid);
     }
 }
 
 impl Members {
-    fn add(&mut self, group: &[u8], pid: u64) -> bool {
+    fn add(&mut self, event: u64, group: &[u8], pid: u64) -> bool {
         let name = match self.groups.get_key_value(group) {
             Some((name, _)) => name.clone(),
             None => Term::from(group),
@@ -201,6 +298,7 @@ impl Members {
         if !self.groups.entry(name.clone()).or_default().insert(pid) {
             return false;
         }
+        self.remember(event, &name, pid, false);
         self.of.entry(pid).or_default().push(name);
         self.memberships.fetch_add(1, Relaxed);
         true
@@ -210,8 +308,16 @@ impl Members {
         self.groups.get(group).is_some_and(|pids| pids.contains(&pid))
     }
 
-    fn remove(&mut self, group: &[u8], pid: u64) -> bool {
-        if !self.remove_from_group(group, pid) {
+    fn remember(&mut self, event: u64, group: &Term, pid: u64, was_member: bool) {
+        if self.before.is_wanted() {
+            let growth = if was_member { -1 } else { 1 };
+            self.before.record(event, (group.clone(), pid), was_member, 0, growth);
+            self.groups_before.record(event, (pid, group.clone()), was_member, 0, growth);
+        }
+    }
+
+    fn remove(&mut self, event: u64, group: &[u8], pid: u64) -> bool {
+        if !self.remove_from_group(event, group, pid) {
             return false;
         }
         if let Some(of) = self.of.get_mut(&pid) {
@@ -223,7 +329,7 @@ impl Members {
         true
     }
 
-    fn remove_from_group(&mut self, group: &[u8], pid: u64) -> bool {
+    fn remove_from_group(&mut self, event: u64, group: &[u8], pid: u64) -> bool {
         let Some(pids) = self.groups.get_mut(group) else { return false };
         if !pids.swap_remove(&pid) {
             return false;
@@ -231,13 +337,14 @@ impl Members {
         if pids.is_empty() {
             self.groups.remove(group);
         }
+        self.remember(event, &group.into(), pid, true);
         self.memberships.fetch_sub(1, Relaxed);
         true
     }
 
     fn forget(&mut self, pid: u64) {
         for group in self.of.remove(&pid).unwrap_or_default() {
-            self.remove_from_group(&group, pid);
+            self.remove_from_group(NOBODY, &group, pid);
         }
     }
 }
@@ -268,77 +375,5 @@ impl Groups {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Join(u8, Vec<usize>),
-        Leave(u8, Vec<usize>),
-        Exit(usize),
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let pids = || prop::collection::vec(0..8usize, 0..4);
-        let step = prop_oneof![
-            4 => (0..3u8, pids()).prop_map(|(group, pids)| Step::Join(group, pids)),
-            2 => (0..3u8, pids()).prop_map(|(group, pids)| Step::Leave(group, pids)),
-            1 => (0..8usize).prop_map(Step::Exit),
-        ];
-        prop::collection::vec(step, 0..60)
-    }
-
-    proptest! {
-        #[test]
-        fn a_scope_is_a_set_of_pairs_of_which_the_dead_are_gone(steps in steps()) {
-            let limits = Arc::new(Limits { group_members_max: 9, ..Limits::default() });
-            let sessions = Arc::new(Sessions::new(0, limits.clone()));
-            let pids: Vec<Pid> = (0..8).map(|_| sessions.open(None, None).unwrap().pid).collect();
-            let groups = Groups::new(limits, sessions.clone());
-            let by = Caller::of("plugin");
-            let scope = groups.open(&by, "scope").unwrap();
-            let (mut model, mut dead) = (BTreeSet::new(), BTreeSet::new());
-            let bits = |indices: &[usize]| indices.iter().map(|index| pids[*index].to_bits()).collect::<Vec<_>>();
-            for step in steps {
-                match step {
-                    Step::Join(group, who) => {
-                        let mut joined: BTreeSet<_> =
-                            who.iter().filter(|pid| !dead.contains(*pid)).map(|pid| (group, *pid)).collect();
-                        joined = &joined - &model;
-                        let fits = model.len() + joined.len() <= 9;
-                        let expected = if fits { Ok(joined.len() as u64) } else { Err(Denied::Limit("group_members_max")) };
-                        prop_assert_eq!(scope.join(&by, &[group], &bits(&who)), expected);
-                        if fits {
-                            model.append(&mut joined);
-                        }
-                    }
-                    Step::Leave(group, who) => {
-                        let left = who.iter().filter(|pid| model.remove(&(group, **pid))).count() as u64;
-                        prop_assert_eq!(scope.leave(&by, &[group], &bits(&who)), Ok(left));
-                    }
-                    Step::Exit(pid) => {
-                        sessions.end(pids[pid]);
-                        groups.exit(pids[pid]);
-                        dead.insert(pid);
-                        model.retain(|(_, member)| *member != pid);
-                    }
-                }
-                prop_assert_eq!(groups.memberships(), model.len() as u64);
-            }
-            for group in 0..3u8 {
-                let mut expected: Vec<u64> =
-                    model.iter().filter(|(of, _)| *of == group).map(|(_, pid)| pids[*pid].to_bits()).collect();
-                expected.sort_unstable();
-                prop_assert_eq!(scope.count(&[vec![group]]), vec![expected.len() as u64]);
-                prop_assert_eq!(scope.members(&[group]), expected);
-            }
-            for (index, pid) in pids.iter().enumerate() {
-                let expected: Vec<Vec<u8>> =
-                    model.iter().filter(|(_, member)| *member == index).map(|(group, _)| vec![*group]).collect();
-                prop_assert_eq!(scope.groups_of(pid.to_bits()), expected);
-            }
-        }
-    }
-}
+#[path = "groups_tests.rs"]
+mod tests;

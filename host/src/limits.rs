@@ -128,6 +128,10 @@ limits! {
     instance_bytes_max = 64 * MIB;
     /// An instance is replaced after this many events.
     instance_events_max = 1_000_000;
+    /// Events that wait for a shadow; a further one is not compared, and counted as dropped.
+    shadow_queue_events_max = 1_024;
+    /// Bytes of what shadows need to look back, events that wait included (about); beyond, what waits is not compared.
+    shadow_bytes_max = 64 * MIB;
     /// Deliveries of one event; more is a fault of the plugin.
     deliveries_max = 1_000;
     /// Recipients of one event over all its deliveries, and PIDs that its expressions touch; more is a fault.

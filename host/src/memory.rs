@@ -47,6 +47,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         // Of one code change: they are done one after the other.
         ("undo", limits.undo_bytes_max),
         ("plugin logs", plugins * plugin_log(limits)),
+        ("shadows", limits.shadow_bytes_max),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]
 }

@@ -3,7 +3,7 @@
 use crate::event::Payload;
 
 /// The complete answer of a rule.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// In the order in which each recipient receives them.
     pub deliveries: Vec<Delivery>,
@@ -12,7 +12,7 @@ pub struct Outcome {
 }
 
 /// One message and who gets it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Who.
     pub to: Recipients,
@@ -21,7 +21,7 @@ pub struct Delivery {
 }
 
 /// The complete list, said in one of several ways.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipients {
     /// All subscribers of the event's topic.
     Subscribers,
@@ -32,7 +32,7 @@ pub enum Recipients {
 }
 
 /// A step of a set expression.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetOp {
     /// These.
     Pids(Vec<u64>),
@@ -54,7 +54,7 @@ pub enum SetOp {
 }
 
 /// A rule says no to a publish or a join, in words for the client.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not allowed.
     Refused(String),

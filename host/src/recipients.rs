@@ -151,7 +151,7 @@ mod tests {
 
     fn resolve(recipients: Recipients) -> Result<Vec<u64>, BadList> {
         let limits = Arc::new(Limits { recipients_max: 1000, expression_ops_max: 32, ..Limits::default() });
-        let groups = Groups::new(limits.clone(), Arc::new(Sessions::new(0, limits.clone())));
+        let groups = Groups::new(limits.clone(), Arc::new(Sessions::new(0, limits.clone())), Arc::default());
         let subscriptions = Subscriptions::new();
         let (plugin, topic) = ("plugin".into(), "topic".parse().unwrap());
         Resolver::new(&plugin, &topic, &subscriptions, &groups, &limits).resolve(recipients)

@@ -2,6 +2,7 @@
 
 use crate::event::EventIds;
 use crate::groups::Groups;
+use crate::history::Feed;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::places::Places;
@@ -27,6 +28,8 @@ pub struct Shared {
     pub tables: Tables,
     /// What plugins wait for.
     pub timers: Timers,
+    /// What has changed in groups and tables, for shadows.
+    pub feed: Arc<Feed>,
     /// Bytes of request bodies that are being received.
     pub bodies: Places,
     /// Numbers for events.
@@ -44,11 +47,13 @@ impl Shared {
     pub fn new(node: u16, limits: Limits, workers: Workers) -> Self {
         let limits = Arc::new(limits);
         let sessions = Arc::new(Sessions::new(node, limits.clone()));
+        let feed = Arc::new(Feed::new(limits.shadow_bytes_max));
         Self {
             subscriptions: Subscriptions::new(),
-            groups: Groups::new(limits.clone(), sessions.clone()),
-            tables: Tables::new(limits.clone()),
+            groups: Groups::new(limits.clone(), sessions.clone(), feed.clone()),
+            tables: Tables::new(limits.clone(), feed.clone()),
             timers: Timers::new(limits.clone()),
+            feed,
             bodies: Places::default(),
             event_ids: EventIds::default(),
             plugin_logs: PluginLogs::new(limits.clone()),

@@ -265,7 +265,8 @@ mod tests {
     async fn a_timer_of_a_code_change_fires_once_it_is_kept() {
         let timers = Timers::new(Arc::default());
         let journal = Arc::new(Journal::new(u64::MAX));
-        let changing = Caller { journal: Some(journal.clone()), ..Caller::of("ann") };
+        let mut changing = Caller::of("ann");
+        changing.journal = Some(journal.clone());
         let set_now = |n: u8| timers.set(&changing, 0, "a.b".parse().unwrap(), Payload::Text(n.to_string())).unwrap();
         let cancelled = set_now(1);
         assert_eq!(timers.cancel(&changing, cancelled), Ok(true), "one that is held is cancelled like any");

@@ -52,7 +52,7 @@ fn assert_called(ann: &mut Session, by: &str, n: i64) {
 
 #[test]
 fn up_and_down() {
-    let (server, operator, mut ann) = with_something_left(1500);
+    let (server, operator, mut ann) = with_something_left(4000);
     assert_counts(&operator, |count| count.to_string());
     let version = operator.push(&reversible(&second(&json!({}))));
     let known = operator.version(&version).expect("it was pushed");

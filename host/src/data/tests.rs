@@ -1,8 +1,8 @@
 //! What a data folder keeps, refuses and tells.
 
 use super::*;
-use crate::on_trap::OnTrap;
 use crate::config::Data;
+use crate::on_trap::OnTrap;
 use crate::scratch::Scratch;
 use proptest::prelude::*;
 use std::fs;

@@ -3,6 +3,7 @@
 use super::Deployer;
 use super::known::{Before, Known, RolledBack};
 use super::refused::Refused;
+use super::shadows::{CleanShadow, check_clean};
 use crate::clock;
 use crate::data::CodeChange;
 use crate::metrics::RolledBackBy;
@@ -19,6 +20,8 @@ pub struct Activation {
     pub if_current: Option<String>,
     /// What `init` gets from now on, on all routes of the plugin.
     pub config: Option<serde_json::Value>,
+    /// Only if its shadow has found nothing against it.
+    pub require_shadow: Option<CleanShadow>,
 }
 
 /// Another version is active.
@@ -39,6 +42,7 @@ impl Deployer {
         let plugin = next.plugin(name)?;
         plugin.check_current(wanted.if_current.as_deref())?;
         let (version, active) = (plugin.version(&wanted.version)?.clone(), plugin.active.clone());
+        check_clean(plugin, &version.id, wanted.require_shadow.as_ref())?;
         let configs = wanted.config.as_ref().map(|config| next.set_config(name, &config.to_string()));
         let is_other = active.as_ref().is_some_and(|active| active.id != version.id);
         let change = if is_other && version.migrates { CodeChange::Up } else { CodeChange::None };

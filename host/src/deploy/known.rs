@@ -7,6 +7,7 @@ use crate::config::RouteConfig;
 use crate::data::CodeChange;
 use crate::generation::Row;
 use crate::plugin::Plugin;
+use crate::shadow::Shadow;
 use crate::topic::Pattern;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct KnownPlugin {
     pub swapped_at: Option<Instant>,
     /// Its lanes, from its first activation on.
     pub running: Option<Arc<Plugin>>,
+    /// A version that is tried.
+    pub shadow: Option<Arc<Shadow>>,
     /// When failures brought the version before back by themselves, the last time.
     pub rolled_back: Option<RolledBack>,
 }
@@ -137,6 +140,8 @@ impl KnownPlugin {
             "active"
         } else if self.before.as_ref().is_some_and(|before| before.version.id == version.id) {
             "previous"
+        } else if self.shadow.as_ref().is_some_and(|shadow| shadow.version() == version.id) {
+            "shadow"
         } else {
             "pushed"
         }

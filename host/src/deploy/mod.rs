@@ -10,6 +10,7 @@ mod known;
 mod push;
 mod refused;
 mod routes;
+mod shadows;
 mod start;
 mod swap;
 mod version;
@@ -18,6 +19,7 @@ pub use activate::{Activation, Swapped};
 pub use known::{Before, Known, KnownPlugin, RolledBack};
 pub use push::Pushed;
 pub use refused::Refused;
+pub use shadows::{CleanShadow, Trial, shadow_of};
 pub use version::{Origin, Version};
 
 use crate::config::Source;

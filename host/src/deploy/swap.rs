@@ -9,6 +9,7 @@ use crate::generation::{Generation, Previous, Row};
 use crate::journal::Journal;
 use crate::plugin::Plugin;
 use crate::router::{Fault, Guest, Mounted};
+use crate::shadow::Shadow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,12 @@ pub(super) struct Prepared {
     generation: Generation,
     /// New instances, for each lane.
     warm: Vec<Vec<Guest>>,
+}
+
+impl Prepared {
+    pub(super) fn with_shadow(self, shadow: Arc<Shadow>) -> Self {
+        Self { generation: self.generation.with_shadow(shadow), ..self }
+    }
 }
 
 impl Deployer {
@@ -145,6 +152,10 @@ impl Deployer {
     fn store(&self, next: &mut Known, name: &str, prepared: Prepared) -> Result<(), Refused> {
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
         let generation = Arc::new(prepared.generation.with_warm(prepared.warm));
+        // It compares with one generation; what it has found is of no use for the next.
+        if let Some(shadow) = std::mem::replace(&mut plugin.shadow, generation.shadow.clone()) {
+            shadow.stop();
+        }
         if let Some(running) = &plugin.running {
             running.publish(generation);
         } else {

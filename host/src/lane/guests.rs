@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::generation::Generation;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::{Fault, Guest, Mounted};
+use crate::shadow::Shadow;
 use crate::shared::Shared;
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ impl Guests {
     /// Asks the instance of a config. One that fails is dropped: nobody knows what state it is in.
     pub(super) fn route(&mut self, config: usize, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
         let mounted = &self.generation.mounted[config];
-        let (routed, lost) = route(&mut self.current[config], mounted, event, &self.shared);
+        let shadow = self.generation.shadow.as_deref().filter(|shadow| shadow.wants());
+        let (routed, lost) = route(&mut self.current[config], mounted, event, &self.shared, shadow);
         self.lost |= lost;
         routed
     }
@@ -67,7 +69,7 @@ impl Guests {
         event: &Event,
     ) -> Option<Result<Result<Outcome, Refusal>, Fault>> {
         let mounted = self.generation.previous.get(config).filter(|_| self.generation.falls_back)?;
-        Some(route(&mut self.previous[config], mounted, event, &self.shared).0)
+        Some(route(&mut self.previous[config], mounted, event, &self.shared, None).0)
     }
 
     /// Drops the instance of a config: its answer cannot be used, and a fresh one gives back the memory it has taken.
@@ -94,12 +96,13 @@ impl Guests {
     }
 }
 
-/// What came of it, and whether an instance was lost by it.
+/// What came of it, and whether an instance was lost by it. The shadow, if there is one, gets to know all about it.
 fn route(
     place: &mut Option<Guest>,
     mounted: &Arc<Mounted>,
     event: &Event,
     shared: &Arc<Shared>,
+    shadow: Option<&Shadow>,
 ) -> (Result<Result<Outcome, Refusal>, Fault>, bool) {
     if place.as_ref().is_some_and(Guest::is_spent) {
         *place = None;
@@ -111,7 +114,13 @@ fn route(
             Err(fault) => return (Err(fault), false),
         },
     };
+    if shadow.is_some() {
+        guest.begin_tape(event, shared);
+    }
     let routed = guest.route(event);
+    if let Some(shadow) = shadow {
+        shadow.offer(event, guest.end_tape(), &routed);
+    }
     let failed = routed.is_err();
     if failed {
         *place = None;

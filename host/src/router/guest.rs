@@ -1,6 +1,8 @@
 //! One instance of a rule, owned by one lane: an event goes in, the complete list comes out.
 
+use crate::denied::Allowed;
 use crate::event::{Event, Happening, Payload};
+use crate::history::Past;
 use crate::journal::Journal;
 use crate::outcome::{Delivery, Outcome, Recipients, Refusal, SetOp};
 use crate::pid::Pid;
@@ -10,6 +12,7 @@ use crate::router::contract::volley::router::types;
 use crate::router::engine::{EPOCH_MS, Rule};
 use crate::router::fault::{Fault, FaultKind};
 use crate::router::host::{self, HostState};
+use crate::router::tape::Tape;
 use crate::session::ExitReason;
 use crate::shared::Shared;
 use prometheus_client::metrics::gauge::Gauge;
@@ -168,6 +171,40 @@ impl Guest {
                 Err(fault.of_start(what))
             }
         }
+    }
+
+    /// Makes a shadow: a candidate that will never go live.
+    pub fn shadow(of: &Arc<Mounted>, shared: &Arc<Shared>) -> Result<Self, Fault> {
+        let mut guest = Self::warm(of, shared)?;
+        guest.store.data_mut().become_shadow();
+        Ok(guest)
+    }
+
+    /// Tapes the event that is routed next, for a shadow.
+    pub fn begin_tape(&mut self, event: &Event, shared: &Shared) {
+        let tape = Tape::begin(shared.feed.look_back(), self.of.clone(), event.id);
+        self.store.data_mut().begin_tape(tape);
+    }
+
+    /// The tape of the event that was routed last, even if the rule failed on it.
+    pub fn end_tape(&mut self) -> Option<Tape> {
+        self.store.data_mut().end_tape()
+    }
+
+    /// Asks a shadow what a live instance was asked. After a fault it is to be dropped.
+    pub fn replay(&mut self, event: &Event, tape: Tape) -> Result<Result<Outcome, Refusal>, Fault> {
+        self.store.data_mut().begin_replay(tape);
+        self.route(event)
+    }
+
+    /// The members of a group as a shadow sees them after its answer.
+    pub(crate) fn members_after(&mut self, past: Past, scope: &str, group: &[u8]) -> Allowed<Vec<u64>> {
+        self.store.data_mut().members_after(past, scope, group)
+    }
+
+    /// The event is over for a shadow.
+    pub fn end_replay(&mut self) -> Option<Tape> {
+        self.store.data_mut().end_replay()
     }
 
     /// Whether it routes by this rule and this config.

@@ -10,8 +10,10 @@ mod guest;
 mod handles;
 mod host;
 mod mismatches;
+mod tape;
 
 pub use crate::fault::Fault;
 pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
 pub use mismatches::mismatches;
+pub use tape::Tape;

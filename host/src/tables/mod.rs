@@ -1,12 +1,17 @@
 //! Tables in the manner of Erlang's ETS: which there are, and whose. They belong to the host and outlive the versions
 //! of a plugin. What one table can do is in `table`.
 
+mod objects;
+mod past;
+mod state;
 mod table;
 
-pub use table::{CounterOp, Kind, Object, Options, Page, Table};
+pub use objects::{CounterOp, Kind, Object, Options, Page};
+pub use table::Table;
 
 use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
+use crate::history::Feed;
 use crate::limits::Limits;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -24,12 +29,13 @@ pub struct Tables {
     by_name: Arc<Mutex<BTreeMap<String, Arc<Table>>>>,
     /// What all of them weigh.
     bytes: Arc<AtomicU64>,
+    feed: Arc<Feed>,
 }
 
 impl Tables {
     /// None yet.
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, by_name: Arc::default(), bytes: Arc::default() }
+    pub fn new(limits: Arc<Limits>, feed: Arc<Feed>) -> Self {
+        Self { limits, by_name: Arc::default(), bytes: Arc::default(), feed }
     }
 
     /// Opens a plugin's table, made at the first time. A shared one belongs to the plugin that opened it first.
@@ -53,7 +59,8 @@ impl Tables {
         if tables.values().filter(|table| *table.owner() == by.plugin).count() as u64 >= self.limits.tables_max {
             return Err(Denied::Limit("tables_max"));
         }
-        let table = Arc::new(Table::new(by.plugin.clone(), &options, &self.limits, self.bytes.clone()));
+        let table =
+            Arc::new(Table::new(by.plugin.clone(), &options, &self.limits, self.bytes.clone(), self.feed.clone()));
         tables.insert(full_name.clone(), table.clone());
         drop(tables);
         if let Some(journal) = &by.journal {
@@ -63,13 +70,15 @@ impl Tables {
         Ok(table)
     }
 
-    /// The table as `open` would find it, nothing changed; one that is not there is empty, and nobody else sees it.
-    pub fn preview(&self, by: &Caller, name: &str, options: Options) -> Allowed<Arc<Table>> {
-        let (full_name, options) = self.check(by, name, options)?;
-        match self.get(&full_name) {
-            Some(table) => same_kind(name, &table, &options).map(|()| table),
-            None => Ok(Arc::new(Table::new(by.plugin.clone(), &options, &self.limits, Arc::default()))),
-        }
+    /// The table as `open` would find it, nothing changed.
+    pub fn find(&self, by: &Caller, name: &str, options: &Options) -> Allowed<Option<Arc<Table>>> {
+        let (full_name, options) = self.check(by, name, options.clone())?;
+        self.get(&full_name).map(|table| same_kind(name, &table, &options).map(|()| table)).transpose()
+    }
+
+    /// One that nobody else sees.
+    pub fn private(&self, by: &Caller, options: &Options) -> Arc<Table> {
+        Arc::new(Table::new(by.plugin.clone(), options, &self.limits, Arc::default(), Arc::default()))
     }
 
     /// The full name, and the options within the host's own bounds.
@@ -93,6 +102,13 @@ impl Tables {
         self.by_name.lock().get(full_name).cloned()
     }
 
+    /// Forgets what no shadow can look back to any more.
+    pub fn forget(&self) {
+        for (_, table) in self.list() {
+            table.forget();
+        }
+    }
+
     /// What all of them weigh, about.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -104,7 +120,8 @@ impl Tables {
     }
 }
 
-fn same_kind(name: &str, table: &Table, options: &Options) -> Allowed<()> {
+/// A table is opened as the kind that it is.
+pub fn same_kind(name: &str, table: &Table, options: &Options) -> Allowed<()> {
     if table.kind() == options.kind {
         Ok(())
     } else {
@@ -125,7 +142,11 @@ mod tests {
     use super::*;
 
     fn tables() -> (Tables, Caller, Caller) {
-        (Tables::new(Arc::new(Limits { tables_max: 2, ..Limits::default() })), Caller::of("ann"), Caller::of("bob"))
+        (
+            Tables::new(Arc::new(Limits { tables_max: 2, ..Limits::default() }), Arc::default()),
+            Caller::of("ann"),
+            Caller::of("bob"),
+        )
     }
 
     #[test]
@@ -134,12 +155,12 @@ mod tests {
         let anns = tables.open(&ann, "rooms", Options::default()).unwrap();
         let bobs = tables.open(&bob, "rooms", Options::default()).unwrap();
         anns.insert(&ann, vec![Object::new("k", "ann's")]).unwrap();
-        assert_eq!(bobs.lookup(&[b"k".to_vec()]).unwrap(), [Vec::<Vec<u8>>::new()]);
+        assert_eq!(bobs.lookup(&bob, &[b"k".to_vec()]).unwrap(), [Vec::<Vec<u8>>::new()]);
 
         let shared = tables.open(&ann, "shared:rooms", Options::default()).unwrap();
         let same = tables.open(&bob, "shared:rooms", Options::default()).unwrap();
         shared.insert(&ann, vec![Object::new("k", "v")]).unwrap();
-        assert_eq!(same.lookup(&[b"k".to_vec()]).unwrap(), [[b"v".to_vec()]]);
+        assert_eq!(same.lookup(&bob, &[b"k".to_vec()]).unwrap(), [[b"v".to_vec()]]);
         assert_eq!(same.insert(&bob, vec![Object::new("k", "w")]), Err(Denied::NotOwner));
         assert_eq!(same.take(&bob, b"k"), Err(Denied::NotOwner));
     }

@@ -1,148 +1,39 @@
 //! One table. Every call is atomic and isolated: it runs under the table's lock, and one that fails half-way is undone.
 
+use super::objects::{Bounds, CounterOp, Kind, Object, Options, Page};
+use super::state::{State, Stored, Undo, weigh, weigh_undo};
 use crate::caller::Caller;
 use crate::clock;
 use crate::denied::{Allowed, Denied, badarg};
+use crate::history::{Feed, NOBODY};
 use crate::limits::Limits;
 use parking_lot::{Mutex, MutexGuard};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// What an object weighs besides its key and its value, about: tree, lists, and what the allocator rounds up to.
-const OBJECT_BYTES: u64 = 160;
-/// How many expiry entries may be stale before they are made anew (arbitrary).
-const STALE_MAX: usize = 1024;
-
-/// How keys and values relate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One value a key.
-    Set,
-    /// One value a key, walked in order.
-    OrderedSet,
-    /// Several different values a key.
-    Bag,
-}
-
-/// What a table is opened with.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How keys and values relate.
-    pub kind: Kind,
-    /// Whether it is kept across restarts.
-    pub durable: bool,
-    /// How long an object lives after its last write.
-    pub ttl_ms: Option<u64>,
-    /// Objects at most.
-    pub max_objects: u64,
-    /// Bytes of keys and values at most.
-    pub max_bytes: u64,
-}
-
-/// What a table may hold, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
-    max_objects: u64,
-    max_bytes: u64,
-    ttl_ms: Option<u64>,
-}
-
-impl Options {
-    pub(super) fn bounds(&self) -> Bounds {
-        Bounds { max_objects: self.max_objects, max_bytes: self.max_bytes, ttl_ms: self.ttl_ms }
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { kind: Kind::Set, durable: false, ttl_ms: None, max_objects: u64::MAX, max_bytes: u64::MAX }
-    }
-}
-
-/// A key and one of its values.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Object {
-    /// Any bytes.
-    pub key: Vec<u8>,
-    /// Any bytes.
-    pub value: Vec<u8>,
-}
-
-impl Object {
-    /// Of any bytes.
-    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        Self { key: key.into(), value: value.into() }
-    }
-}
-
-/// A change of a counter.
-#[derive(Clone, Debug)]
-pub struct CounterOp {
-    /// Whose value is a decimal number.
-    pub key: Vec<u8>,
-    /// What is added.
-    pub incr: i64,
-    /// Where a missing key starts.
-    pub default: i64,
-    /// A result past the first, in the direction of `incr`, becomes the second.
-    pub threshold: Option<(i64, i64)>,
-}
-
-/// Part of a walk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// In the order of the keys' bytes. The values of one key are never parted.
-    pub objects: Vec<Object>,
-    /// Where the next page goes on.
-    pub continuation: Option<Vec<u8>>,
-}
 
 /// One table.
 pub struct Table {
     owner: Arc<str>,
     kind: Kind,
     call_max: u64,
-    answer_bytes_max: u64,
+    pub(super) answer_bytes_max: u64,
     /// What all tables of the node weigh, and may.
     all_bytes: Arc<AtomicU64>,
     all_bytes_max: u64,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
-
-struct State {
-    objects: BTreeMap<Vec<u8>, Vec<Stored>>,
-    count: u64,
-    bytes: u64,
-    bounds: Bounds,
-    /// What of it is counted in `all_bytes`.
-    counted: u64,
-    /// When something of a key may expire, the soonest on top; stale entries are harmless.
-    expiring: BinaryHeap<Reverse<(u64, Vec<u8>)>>,
-}
-
-#[derive(Clone, Debug)]
-struct Stored {
-    value: Vec<u8>,
-    expires_ms: u64,
-}
-
-/// What keys had before a call touched them.
-type Undo = HashMap<Vec<u8>, Vec<Stored>>;
 
 impl Table {
     /// Empty.
-    pub(super) fn new(owner: Arc<str>, options: &Options, limits: &Limits, all_bytes: Arc<AtomicU64>) -> Self {
-        let state = State {
-            objects: BTreeMap::new(),
-            count: 0,
-            bytes: 0,
-            counted: 0,
-            bounds: options.bounds(),
-            expiring: BinaryHeap::new(),
-        };
+    pub(super) fn new(
+        owner: Arc<str>,
+        options: &Options,
+        limits: &Limits,
+        all_bytes: Arc<AtomicU64>,
+        feed: Arc<Feed>,
+    ) -> Self {
+        let state = State::new(options.bounds(), feed);
         Self {
             owner,
             kind: options.kind,
@@ -201,9 +92,9 @@ impl Table {
     }
 
     /// For each key its values.
-    pub fn lookup(&self, keys: &[Vec<u8>]) -> Allowed<Vec<Vec<Vec<u8>>>> {
+    pub fn lookup(&self, by: &Caller, keys: &[Vec<u8>]) -> Allowed<Vec<Vec<Vec<u8>>>> {
         self.check_call(keys.len())?;
-        let state = self.current();
+        let state = self.seen_by(by);
         let mut bytes_left = self.answer_bytes_max;
         let mut look_up = |key: &Vec<u8>| {
             let values = state.objects.get(key).map_or(&[][..], Vec::as_slice);
@@ -268,19 +159,15 @@ impl Table {
     }
 
     /// The objects whose keys start with the prefix and are beyond `after`.
-    pub fn select(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Allowed<Page> {
+    pub fn select(&self, by: &Caller, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Allowed<Page> {
         if limit == 0 {
             return badarg("a page has at least one object");
         }
         let limit = u64::from(limit).min(self.call_max) as usize;
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let state = self.current();
+        let state = self.seen_by(by);
         let (mut objects, mut bytes) = (Vec::new(), 0);
         let mut last_key: Option<&Vec<u8>> = None;
-        for (key, values) in state.objects.range::<[u8], _>((from, Bound::Unbounded)) {
+        for (key, values) in state.objects.range::<[u8], _>((page_start(prefix, after), Bound::Unbounded)) {
             if !key.starts_with(prefix) {
                 break;
             }
@@ -295,6 +182,11 @@ impl Table {
             last_key = Some(key);
         }
         Ok(Page { objects, continuation: None })
+    }
+
+    /// How many objects there are.
+    pub fn count(&self, by: &Caller) -> u64 {
+        self.seen_by(by).count
     }
 
     fn check_call(&self, items: usize) -> Allowed<()> {
@@ -314,7 +206,7 @@ impl Table {
         if by.plugin != self.owner {
             return Err(Denied::NotOwner);
         }
-        let mut state = self.current();
+        let mut state = self.seen_by(by);
         let (count, bytes) = (state.count, state.bytes);
         let mut undo = Undo::new();
         let result = change(&mut state, &mut undo).and_then(|value| {
@@ -332,6 +224,7 @@ impl Table {
         if result.is_err() {
             state.put_back(std::mem::take(&mut undo));
         }
+        state.remember(by.event, &undo);
         state.count_in(&self.all_bytes);
         drop(state);
         if let Some(journal) = by.journal.as_ref().filter(|_| !undo.is_empty()) {
@@ -350,8 +243,23 @@ impl Table {
                 state.expire_at(stored.expires_ms, key);
             }
         }
+        let undone = undo.keys().map(|key| (key.clone(), state.objects.get(key).cloned().unwrap_or_default()));
+        let undone = undone.collect();
         state.put_back(undo);
+        state.remember(NOBODY, &undone);
         state.count_in(&self.all_bytes);
+    }
+
+    /// Forgets what no shadow can look back to any more.
+    pub(super) fn forget(&self) {
+        self.state.lock().history.forget();
+    }
+
+    /// What a caller sees, and when.
+    fn seen_by(&self, by: &Caller) -> MutexGuard<'_, State> {
+        let state = self.current();
+        by.sees(state.history.moment());
+        state
     }
 
     /// What has not expired.
@@ -369,112 +277,12 @@ impl Drop for Table {
     }
 }
 
-impl State {
-    fn weight(&self) -> u64 {
-        self.bytes + self.count * OBJECT_BYTES
+/// Where a page begins.
+pub(super) fn page_start<'a>(prefix: &'a [u8], after: Option<&'a [u8]>) -> Bound<&'a [u8]> {
+    match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
     }
-
-    /// How much more it weighs than was counted.
-    fn growth(&self) -> u64 {
-        self.weight().saturating_sub(self.counted)
-    }
-
-    fn count_in(&mut self, all_bytes: &AtomicU64) {
-        let now = self.weight();
-        let before = std::mem::replace(&mut self.counted, now);
-        if now > before {
-            all_bytes.fetch_add(now - before, Relaxed);
-        } else if now < before {
-            all_bytes.fetch_sub(before - now, Relaxed);
-        }
-    }
-
-    fn values(&self, key: &[u8]) -> Vec<Vec<u8>> {
-        self.objects.get(key).map_or_else(Vec::new, |values| values.iter().map(|stored| stored.value.clone()).collect())
-    }
-
-    fn put(&mut self, kind: Kind, object: Object, undo: &mut Undo) {
-        let expires_ms = self.bounds.ttl_ms.map_or(u64::MAX, |ttl_ms| clock::now_ms().saturating_add(ttl_ms));
-        self.expire_at(expires_ms, &object.key);
-        self.change(&object.key, undo, |values| {
-            match kind {
-                Kind::Bag => values.retain(|stored| stored.value != object.value),
-                Kind::Set | Kind::OrderedSet => values.clear(),
-            }
-            values.push(Stored { value: object.value, expires_ms });
-        });
-    }
-
-    fn count_up(&mut self, op: &CounterOp, undo: &mut Undo) -> Allowed<i64> {
-        let now = match self.objects.get(&op.key) {
-            None => op.default,
-            Some(values) => match std::str::from_utf8(&values[0].value).ok().and_then(|text| text.parse().ok()) {
-                Some(number) => number,
-                None => return badarg("the value is not a counter"),
-            },
-        };
-        let Some(sum) = i64::checked_add(now, op.incr) else { return badarg("the counter would overflow") };
-        let next = match op.threshold {
-            Some((threshold, value)) if (op.incr >= 0 && sum > threshold) || (op.incr < 0 && sum < threshold) => value,
-            _ => sum,
-        };
-        self.put(Kind::Set, Object::new(op.key.as_slice(), next.to_string()), undo);
-        Ok(next)
-    }
-
-    /// Changes the values of a key in place. What it had is kept for the undo, once a call.
-    fn change(&mut self, key: &[u8], undo: &mut Undo, change: impl FnOnce(&mut Vec<Stored>)) {
-        let values = self.objects.entry(key.to_vec()).or_default();
-        if !undo.contains_key(key) {
-            undo.insert(key.to_vec(), values.clone());
-        }
-        let (count, bytes) = (values.len() as u64, weigh(key, values));
-        change(values);
-        self.count = self.count + values.len() as u64 - count;
-        self.bytes = self.bytes + weigh(key, values) - bytes;
-        if values.is_empty() {
-            self.objects.remove(key);
-        }
-    }
-
-    fn put_back(&mut self, undo: Undo) {
-        for (key, before) in undo {
-            self.change(&key, &mut Undo::new(), |values| *values = before);
-        }
-    }
-
-    fn expire_at(&mut self, expires_ms: u64, key: &[u8]) {
-        if expires_ms != u64::MAX {
-            self.expiring.push(Reverse((expires_ms, key.to_vec())));
-        }
-    }
-
-    fn expire(&mut self, now_ms: u64) {
-        while self.expiring.peek().is_some_and(|Reverse((expires_ms, _))| *expires_ms <= now_ms) {
-            let Some(Reverse((_, key))) = self.expiring.pop() else { return };
-            if self.objects.contains_key(&key) {
-                self.change(&key, &mut Undo::new(), |values| values.retain(|stored| stored.expires_ms > now_ms));
-            }
-        }
-        if self.expiring.len() > 2 * self.count as usize + STALE_MAX {
-            let expiring = self
-                .objects
-                .iter()
-                .flat_map(|(key, values)| values.iter().map(|stored| (stored.expires_ms, key.clone())))
-                .filter(|(expires_ms, _)| *expires_ms != u64::MAX);
-            self.expiring = expiring.map(Reverse).collect();
-        }
-    }
-}
-
-/// What the objects of a key weigh.
-fn weigh(key: &[u8], values: &[Stored]) -> u64 {
-    values.iter().map(|stored| (key.len() + stored.value.len()) as u64).sum()
-}
-
-/// What the undo of a change of a key weighs, about.
-fn weigh_undo(key: &[u8], before: &[Stored]) -> u64 {
-    OBJECT_BYTES + key.len() as u64 + weigh(key, before)
 }
 
 #[cfg(test)]

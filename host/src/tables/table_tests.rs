@@ -1,5 +1,6 @@
 //! A table against a simple model, and the edges that the model does not have.
 
+use super::super::state::STALE_MAX;
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeSet, HashSet};
@@ -69,7 +70,7 @@ enum Did {
 fn table(kind: Kind) -> (Arc<Table>, Caller) {
     let me = Caller::of("me");
     let options = Options { kind, max_objects: OBJECTS_MAX as u64, max_bytes: BYTES_MAX as u64, ..Options::default() };
-    (Arc::new(Table::new(me.plugin.clone(), &options, &Limits::default(), Arc::default())), me)
+    (Arc::new(Table::new(me.plugin.clone(), &options, &Limits::default(), Arc::default(), Arc::default())), me)
 }
 
 fn count(key: Vec<u8>, incr: i64) -> CounterOp {
@@ -85,8 +86,10 @@ fn on_table(table: &Arc<Table>, me: &Caller, step: Step) -> Did {
         Step::DeleteObject(objects) => Did::Deleted(table.delete_object(me, &objects).unwrap()),
         Step::Count(key, incr) => Did::Counted(table.update_counter(me, &[count(key, incr)]).ok().map(|all| all[0])),
         Step::Replace(key, old, new) => Did::Swapped(table.select_replace(me, &key, &old, new).ok()),
-        Step::Lookup(keys) => Did::Values(table.lookup(&keys).unwrap()),
-        Step::Select(prefix, after, limit) => Did::Selected(table.select(&prefix, after.as_deref(), limit).unwrap()),
+        Step::Lookup(keys) => Did::Values(table.lookup(me, &keys).unwrap()),
+        Step::Select(prefix, after, limit) => {
+            Did::Selected(table.select(me, &prefix, after.as_deref(), limit).unwrap())
+        }
     }
 }
 
@@ -307,7 +310,7 @@ fn what_has_no_order_is_found() {
 fn objects_expire_after_their_last_write() {
     let me = Caller::of("me");
     let options = Options { ttl_ms: Some(0), ..Options::default() };
-    let table = Arc::new(Table::new(me.plugin.clone(), &options, &Limits::default(), Arc::default()));
+    let table = Arc::new(Table::new(me.plugin.clone(), &options, &Limits::default(), Arc::default(), Arc::default()));
     for _ in 0..3 * STALE_MAX {
         table.insert(&me, vec![Object::new("gone", "at once")]).unwrap();
     }
@@ -323,12 +326,18 @@ fn objects_expire_after_their_last_write() {
 #[test]
 fn a_counter_that_cannot_be_counted_changes_nothing() {
     let me = Caller::of("me");
-    let table = Arc::new(Table::new(me.plugin.clone(), &Options::default(), &Limits::default(), Arc::default()));
+    let table = Arc::new(Table::new(
+        me.plugin.clone(),
+        &Options::default(),
+        &Limits::default(),
+        Arc::default(),
+        Arc::default(),
+    ));
     table.insert(&me, vec![Object::new("text", "ten"), Object::new("full", i64::MAX.to_string())]).unwrap();
     let op = |key: &str| CounterOp { key: key.into(), incr: 1, default: 0, threshold: None };
     for bad in ["text", "full"] {
         assert!(matches!(table.update_counter(&me, &[op("fresh"), op(bad)]), Err(Denied::Badarg(_))));
-        assert_eq!(table.lookup(&[b"fresh".to_vec()]).unwrap(), [Vec::<Vec<u8>>::new()], "undone");
+        assert_eq!(table.lookup(&me, &[b"fresh".to_vec()]).unwrap(), [Vec::<Vec<u8>>::new()], "undone");
     }
     assert_eq!(table.update_counter(&me, &[op("fresh"), op("fresh")]).unwrap(), [1, 2]);
 }
@@ -337,12 +346,12 @@ fn a_counter_that_cannot_be_counted_changes_nothing() {
 fn answers_are_bounded() {
     let me = Caller::of("me");
     let limits = Limits { table_answer_bytes_max: 10, ..Limits::default() };
-    let table = Arc::new(Table::new(me.plugin.clone(), &Options::default(), &limits, Arc::default()));
+    let table = Arc::new(Table::new(me.plugin.clone(), &Options::default(), &limits, Arc::default(), Arc::default()));
     table.insert(&me, ["a", "b", "c"].map(|key| Object::new(key, "123456")).into()).unwrap();
     let a = b"a".to_vec();
-    assert!(table.lookup(std::slice::from_ref(&a)).is_ok());
-    assert_eq!(table.lookup(&[a.clone(), a]), Err(Denied::Limit("table_answer_bytes_max")));
-    let page = table.select(b"", None, 100).unwrap();
+    assert!(table.lookup(&me, std::slice::from_ref(&a)).is_ok());
+    assert_eq!(table.lookup(&me, &[a.clone(), a]), Err(Denied::Limit("table_answer_bytes_max")));
+    let page = table.select(&me, b"", None, 100).unwrap();
     assert_eq!((page.objects.len(), page.continuation), (2, Some(b"b".to_vec())), "cut short");
 }
 
@@ -350,7 +359,8 @@ fn answers_are_bounded() {
 fn all_tables_together_are_bounded() {
     let me = Caller::of("me");
     let (limits, all) = (Limits { tables_bytes_max: 1000, ..Limits::default() }, Arc::<AtomicU64>::default());
-    let tables = [(); 2].map(|()| Arc::new(Table::new(me.plugin.clone(), &Options::default(), &limits, all.clone())));
+    let tables = [(); 2]
+        .map(|()| Arc::new(Table::new(me.plugin.clone(), &Options::default(), &limits, all.clone(), Arc::default())));
     let fill = |table: &Arc<Table>, key: &str| table.insert(&me, vec![Object::new(key, vec![b'x'; 300])]);
     assert!(fill(&tables[0], "a").is_ok() && fill(&tables[1], "b").is_ok());
     assert_eq!(fill(&tables[0], "c"), Err(Denied::Limit("tables_bytes_max")));

@@ -98,15 +98,15 @@ fn a_group_against_the_end() {
         let node = node();
         let pid = open(&node).pid;
         let groups = &node.shared.groups;
-        let by = Caller::of("plugin");
+        let by = Arc::new(Caller::of("plugin"));
         let scope = groups.open(&by, "scope").unwrap();
         let rule = thread::spawn({
-            let scope = scope.clone();
-            move || scope.join(&by, b"group", &[pid.to_bits()]).unwrap()
+            let (scope, by) = (scope.clone(), by.clone());
+            move || scope.join(&by, b"group", &[pid.to_bits()], &mut Vec::new()).unwrap()
         });
         assert!(node.end_session(pid, ExitReason::Normal));
         let joined = rule.join().unwrap();
-        assert_eq!((scope.members(b"group"), groups.memberships()), (vec![], 0), "no dead PID is a member");
+        assert_eq!((scope.members(&by, b"group"), groups.memberships()), (vec![], 0), "no dead PID is a member");
         joined
     });
     both(&outcomes, [0, 1]);

@@ -22,6 +22,8 @@ pub mod denied;
 pub mod event;
 #[path = "../../../host/src/groups.rs"]
 pub mod groups;
+#[path = "../../../host/src/history.rs"]
+pub mod history;
 #[path = "../../../host/src/journal.rs"]
 pub mod journal;
 #[path = "../../../host/src/limits.rs"]

@@ -31,7 +31,7 @@ impl Shared {
         let sessions = Arc::new(Sessions::new(0, limits.clone()));
         Self {
             subscriptions: Subscriptions::new(),
-            groups: Groups::new(limits.clone(), sessions.clone()),
+            groups: Groups::new(limits.clone(), sessions.clone(), Arc::default()),
             event_ids: EventIds::default(),
             workers: Workers::default(),
             sessions,

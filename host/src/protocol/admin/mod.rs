@@ -97,6 +97,11 @@ where
         (true, "POST", ["plugins", name, "rollback"]) => {
             plugins::rollback(deployer, name, read_json(node, body).await?).await
         }
+        (true, "GET", ["plugins", name, "shadow"]) => plugins::shadow(deployer, name),
+        (true, "POST", ["plugins", name, "shadow"]) => {
+            plugins::start_shadow(deployer, name, read_json(node, body).await?).await
+        }
+        (true, "DELETE", ["plugins", name, "shadow"]) => plugins::end_shadow(deployer, name).await,
         (true, "POST", ["plugins", name, "purge"]) => plugins::purge(deployer, name).await,
         (true, "GET", ["routes"]) => Ok(routes::routes(deployer)),
         (true, "PUT", ["routes"]) => routes::set_routes(deployer, &head.headers, read_json(node, body).await?).await,
@@ -117,6 +122,7 @@ fn other_method(under: bool, rest: &[&str]) -> Problem {
         | (true, ["plugins" | "tables" | "sessions"] | ["plugins" | "tables", _] | ["plugins", _, "logs"]) => "GET",
         (true, ["plugins", _, "versions" | "activate" | "rollback" | "purge"]) => "POST",
         (true, ["plugins", _, "versions", _]) => "DELETE",
+        (true, ["plugins", _, "shadow"]) => "GET, POST, DELETE",
         (true, ["routes"]) => "GET, PUT",
         (true, ["sessions", _]) => "GET, DELETE",
         _ => return Problem::not_found(),

@@ -1,13 +1,15 @@
 //! Plugins: what is known of them, and deploying their versions.
 
 use super::ok;
-use crate::deploy::{Activation, Deployer, KnownPlugin, Refused, Version};
+use crate::deploy::{Activation, Deployer, KnownPlugin, Refused, Trial, Version, shadow_of};
+use crate::on_trap::OnTrap;
 use crate::protocol::http::{self, Answered};
 use crate::protocol::problem::Problem;
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// All of them.
 pub(super) fn plugins(deployer: &Deployer) -> Value {
@@ -34,8 +36,15 @@ fn about(name: &str, plugin: &KnownPlugin) -> Value {
     });
     if let Some(running) = &plugin.running {
         let (generation, metrics, lanes) = (running.generation(), &running.metrics, running.queued());
-        let mount = |row: &crate::generation::Row| json!({"topics": row.topics.to_string(), "config": config(&row.config), "on_trap": row.on_trap});
-        let mounts: Vec<Value> = generation.rows().map(mount).collect();
+        let mut mounts: Vec<(&Arc<str>, OnTrap, Vec<String>)> = Vec::new();
+        for row in generation.rows() {
+            match mounts.iter_mut().find(|(config, on_trap, _)| **config == row.config && *on_trap == row.on_trap) {
+                Some((_, _, topics)) => topics.push(row.topics.to_string()),
+                None => mounts.push((&row.config, row.on_trap, vec![row.topics.to_string()])),
+            }
+        }
+        let mount = |(text, on_trap, topics): (&Arc<str>, OnTrap, Vec<String>)| json!({"topics": topics, "config": config(text), "on_trap": on_trap});
+        let mounts: Vec<Value> = mounts.into_iter().map(mount).collect();
         let more = json!({
             "generation": generation.number,
             "queued": lanes.iter().sum::<usize>(),
@@ -47,6 +56,7 @@ fn about(name: &str, plugin: &KnownPlugin) -> Value {
             "recipients": metrics.recipients.sum(),
             "p50_us": metrics.route.quantile_us(0.5),
             "p99_us": metrics.route.quantile_us(0.99),
+            "memory_bytes": metrics.memory.get(),
             "mounts": mounts,
         });
         if let (Value::Object(about), Value::Object(more)) = (&mut about, more) {
@@ -119,6 +129,23 @@ pub(super) async fn rollback(deployer: &Deployer, name: &str, wanted: Rollback) 
 /// Forgets all but the active version.
 pub(super) async fn purge(deployer: &Deployer, name: &str) -> Answered {
     Ok(ok(&json!({"purged": deployer.purge(name).await?})))
+}
+
+/// What the shadow has found so far.
+pub(super) fn shadow(deployer: &Deployer, name: &str) -> Answered {
+    let known = deployer.known();
+    Ok(http::json(StatusCode::OK, &shadow_of(known.plugin(name)?)?.report()))
+}
+
+/// Tries a version.
+pub(super) async fn start_shadow(deployer: &Deployer, name: &str, wanted: Trial) -> Answered {
+    Ok(http::json(StatusCode::CREATED, &deployer.shadow(name, &wanted).await?))
+}
+
+/// Tries no longer.
+pub(super) async fn end_shadow(deployer: &Deployer, name: &str) -> Answered {
+    deployer.end_shadow(name).await?;
+    Ok(http::no_content())
 }
 
 fn swapped(swapped: crate::deploy::Swapped) -> http::Reply {

@@ -1,6 +1,7 @@
 //! Tables, page by page.
 
 use super::{ok, page_rows};
+use crate::caller::Caller;
 use crate::node::Node;
 use crate::protocol::http::{self, Answered};
 use crate::protocol::problem::Problem;
@@ -29,7 +30,8 @@ pub(super) fn table(node: &Node, name: &str, query: Option<&str>) -> Answered {
     let after = http::decoded_parameter(query, "after")?;
     let limit = u32::try_from(page_rows(node, query, "limit")?).unwrap_or(u32::MAX);
     let bad = |denied: crate::denied::Denied| Problem::bad_request(denied.to_string());
-    let page = table.select(&prefix, after.as_deref(), limit).map_err(bad)?;
+    let by = Caller::of(table.owner().clone());
+    let page = table.select(&by, &prefix, after.as_deref(), limit).map_err(bad)?;
     let mut about = about_table(&name, &table);
     about["objects"] =
         page.objects.iter().map(|object| json!({"key": term(&object.key), "value": term(&object.value)})).collect();

@@ -3,9 +3,11 @@
 
 use super::{HANDLES_MAX, HostState, Stage};
 use crate::denied::{Allowed, Denied};
+use crate::groups::Scope;
 use crate::journal::Journal;
 use crate::router::handles::{OpenScope, OpenTable};
-use crate::tables::Options;
+use crate::tables::{self, Options, Table};
+use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
@@ -23,7 +25,73 @@ pub(super) struct Opened {
     opening: Opening,
 }
 
+/// Tables and scopes that are there for one instance only, by the rule's names.
+#[derive(Default)]
+pub(super) struct Own {
+    tables: HashMap<String, Arc<Table>>,
+    scopes: HashMap<String, Arc<Scope>>,
+}
+
 impl HostState {
+    /// What stands for a table by now; none if it is the instance's own and nobody else has opened it yet.
+    pub(super) fn real_table(&self, table: &Arc<Table>) -> Option<Arc<Table>> {
+        let Some((name, _)) = self.own.tables.iter().find(|(_, own)| Arc::ptr_eq(own, table)) else {
+            return Some(table.clone());
+        };
+        let options = Options { kind: table.kind(), ..Options::default() };
+        self.shared.tables.find(&self.caller, name, &options).ok().flatten()
+    }
+
+    /// The same of a scope.
+    pub(super) fn real_scope(&self, scope: &Arc<Scope>) -> Option<Arc<Scope>> {
+        let Some((name, _)) = self.own.scopes.iter().find(|(_, own)| Arc::ptr_eq(own, scope)) else {
+            return Some(scope.clone());
+        };
+        self.shared.groups.find(&self.caller, name).ok().flatten()
+    }
+}
+
+impl HostState {
+    /// Opens a table; for an instance that is not live nothing is changed by it.
+    pub(super) fn find_table(&mut self, name: &str, options: &Options) -> Allowed<Arc<Table>> {
+        let tables = &self.shared.tables;
+        if let Stage::Live = self.stage {
+            return tables.open(&self.caller, name, options.clone());
+        }
+        if let Some(table) = tables.find(&self.caller, name, options)? {
+            return Ok(table);
+        }
+        if let Some(own) = self.own.tables.get(name) {
+            return tables::same_kind(name, own, options).map(|()| own.clone());
+        }
+        if self.own.tables.len() as u64 >= self.shared.limits.tables_max {
+            return Err(Denied::Limit("tables_max"));
+        }
+        let own = tables.private(&self.caller, options);
+        self.own.tables.insert(name.into(), own.clone());
+        Ok(own)
+    }
+
+    /// Opens a scope, likewise.
+    pub(super) fn find_scope(&mut self, name: &str) -> Allowed<Arc<Scope>> {
+        let groups = &self.shared.groups;
+        if let Stage::Live = self.stage {
+            return groups.open(&self.caller, name);
+        }
+        if let Some(scope) = groups.find(&self.caller, name)? {
+            return Ok(scope);
+        }
+        if let Some(own) = self.own.scopes.get(name) {
+            return Ok(own.clone());
+        }
+        if self.own.scopes.len() as u64 >= self.shared.limits.scopes_max {
+            return Err(Denied::Limit("scopes_max"));
+        }
+        let own = groups.private();
+        self.own.scopes.insert(name.into(), own.clone());
+        Ok(own)
+    }
+
     /// Remembers what a candidate opened.
     pub(super) fn opens_later(&mut self, handle: u32, opening: Opening) -> wasmtime::Result<()> {
         if let Stage::Candidate(opened) = &mut self.stage {
@@ -38,10 +106,15 @@ impl HostState {
     /// All that `init` opened becomes real, in the order in which it was opened: a handle that was closed and given out
     /// again stands for the last one. After a failure the instance is to be dropped.
     pub(crate) fn go_live(&mut self, journal: Option<&Arc<Journal>>) -> Result<(), String> {
-        let Stage::Candidate(opened) = std::mem::replace(&mut self.stage, Stage::Live) else { return Ok(()) };
+        let opened = match std::mem::replace(&mut self.stage, Stage::Live) {
+            Stage::Candidate(opened) => opened,
+            Stage::Live => return Ok(()),
+            Stage::Shadow(_) => return Err("a shadow never goes live".into()),
+        };
         self.caller.journal = journal.cloned();
         let result = opened.into_iter().try_for_each(|opened| self.open(opened));
         self.caller.journal = None;
+        self.own = Own::default();
         result
     }
 

@@ -5,16 +5,21 @@ mod candidate;
 mod erlang;
 mod ets;
 mod logger;
+mod overlay;
 mod pg;
+mod shadow;
 
 use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::event::{Event, Payload};
+use crate::history::NOBODY;
 use crate::journal::Journal;
 use crate::router::contract::volley::router::types;
+use crate::router::tape::Tape;
 use crate::shared::Shared;
-use candidate::Opened;
+use candidate::{Opened, Own};
 use prometheus_client::metrics::gauge::Gauge;
+use shadow::Shadowing;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
@@ -34,6 +39,10 @@ pub(crate) struct HostState {
     handles: ResourceTable,
     memory: Memory,
     stage: Stage,
+    /// What was not there when it was opened: nobody else sees it.
+    own: Own,
+    /// Of the event that is routed, if a shadow is to route it, too.
+    tape: Option<Tape>,
     log: logger::EventLog,
 }
 
@@ -43,6 +52,8 @@ enum Stage {
     Candidate(Vec<Opened>),
     /// It routes.
     Live,
+    /// It is asked again what a live instance was asked, and nothing it does has an effect.
+    Shadow(Box<Shadowing>),
 }
 
 impl HostState {
@@ -59,6 +70,8 @@ impl HostState {
             handles,
             stage: Stage::Candidate(Vec::new()),
             memory: Memory::new(shared.limits.instance_bytes_max as usize, metrics.memory.clone()),
+            own: Own::default(),
+            tape: None,
             log,
         }
     }
@@ -83,13 +96,14 @@ impl HostState {
 
     fn begin_call(&mut self, event: Option<&Event>) {
         self.log.begin(event);
+        self.caller.event = event.map_or(NOBODY, |event| event.id);
         self.memory.refused = false;
     }
 
     /// What `init` may not do: it runs for an instance that may never route.
     fn unless_initialising(&self, what: &str) -> Allowed<()> {
         match self.stage {
-            Stage::Live => Ok(()),
+            Stage::Live | Stage::Shadow(_) => Ok(()),
             Stage::Candidate(_) => badarg(format!("init {what}")),
         }
     }
@@ -174,4 +188,8 @@ pub(crate) fn lift_payload(payload: types::PayloadResult) -> Payload {
 }
 
 #[cfg(test)]
+mod calls_tests;
+#[cfg(test)]
 mod code_change_tests;
+#[cfg(test)]
+mod replay_tests;

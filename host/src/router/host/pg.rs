@@ -1,9 +1,13 @@
 //! The contract's `pg`: handles to the node's groups.
 
 use super::candidate::Opening;
-use super::{HostState, Stage, error, trap};
+use super::overlay::ScopeOverlay;
+use super::{HostState, error, trap};
+use crate::caller::Caller;
+use crate::groups::Scope;
 use crate::router::contract::volley::router::pg::{Error, Host, HostScope, Pid, Reach, Term};
 use crate::router::handles::OpenScope;
+use std::sync::Arc;
 use wasmtime::component::Resource;
 
 impl Host for HostState {}
@@ -11,10 +15,7 @@ impl Host for HostState {}
 impl HostScope for HostState {
     /// Both reaches are the same thing on a single node.
     fn open(&mut self, name: String, _: Reach) -> wasmtime::Result<Result<Resource<OpenScope>, Error>> {
-        let opened = match self.stage {
-            Stage::Live => self.shared.groups.open(&self.caller, &name),
-            Stage::Candidate(_) => self.shared.groups.preview(&self.caller, &name),
-        };
+        let opened = self.find_scope(&name);
         match opened {
             Ok(scope) => {
                 let handle = self.handles.push(OpenScope(scope))?;
@@ -31,27 +32,39 @@ impl HostScope for HostState {
         group: Term,
         pids: Vec<Pid>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        let scope = &self.handles.get(&scope)?.0;
+        let scope = self.handles.get(&scope)?.0.clone();
         let may = self.unless_initialising("joins no groups");
-        Ok(may.and_then(|()| scope.join(&self.caller, &group, &pids)).map_err(error))
+        Ok(may.and_then(|()| self.join_group(&scope, &group, &pids)).map_err(error))
     }
 
     fn leave(&mut self, scope: Resource<OpenScope>, group: Term, pids: Vec<Pid>) -> wasmtime::Result<u64> {
-        let scope = &self.handles.get(&scope)?.0;
+        let scope = self.handles.get(&scope)?.0.clone();
         self.unless_initialising("leaves no groups").map_err(trap)?;
-        scope.leave(&self.caller, &group, &pids).map_err(trap)
+        let leave = |scope: &Arc<Scope>, by: &Caller| scope.leave(by, &group, &pids);
+        let in_shadow = |overlay: &mut ScopeOverlay, past| overlay.write(past, &group, pids.iter().copied(), false);
+        self.call_scope(&scope, "leave", (&group, &pids), leave, in_shadow).map_err(trap)
     }
 
     fn get_members(&mut self, scope: Resource<OpenScope>, group: Term) -> wasmtime::Result<Vec<Pid>> {
-        Ok(self.handles.get(&scope)?.0.members(&group))
+        let scope = self.handles.get(&scope)?.0.clone();
+        let members = |scope: &Arc<Scope>, by: &Caller| Ok(scope.members(by, &group));
+        let in_shadow = |overlay: &mut ScopeOverlay, past| overlay.members(past, &group);
+        self.call_scope(&scope, "members", &group, members, in_shadow).map_err(trap)
     }
 
     fn which_groups(&mut self, scope: Resource<OpenScope>, pid: Pid) -> wasmtime::Result<Vec<Term>> {
-        Ok(self.handles.get(&scope)?.0.groups_of(pid))
+        let scope = self.handles.get(&scope)?.0.clone();
+        let groups = |scope: &Arc<Scope>, by: &Caller| Ok(scope.groups_of(by, pid));
+        self.call_scope(&scope, "groups", pid, groups, |overlay, past| overlay.groups_of(past, pid)).map_err(trap)
     }
 
     fn count(&mut self, scope: Resource<OpenScope>, groups: Vec<Term>) -> wasmtime::Result<Vec<u64>> {
-        Ok(self.handles.get(&scope)?.0.count(&groups))
+        let scope = self.handles.get(&scope)?.0.clone();
+        let count = |scope: &Arc<Scope>, by: &Caller| Ok(scope.count(by, &groups));
+        let in_shadow = |overlay: &mut ScopeOverlay, past| {
+            groups.iter().map(|group| overlay.members(past, group).len() as u64).collect()
+        };
+        self.call_scope(&scope, "count", &groups, count, in_shadow).map_err(trap)
     }
 
     fn drop(&mut self, scope: Resource<OpenScope>) -> wasmtime::Result<()> {
