@@ -81,12 +81,14 @@ impl HostState {
     }
 
     pub(super) fn begin_event(&mut self, event: &Event) {
-        self.begin_call(Some(event));
+        self.log.begin(Some(event));
+        self.begin_call(event.id);
     }
 
     /// A call that is for no event.
     pub(super) fn begin_code_change(&mut self, journal: &Arc<Journal>) {
-        self.begin_call(None);
+        self.log.begin(None);
+        self.begin_call(NOBODY);
         self.caller.journal = Some(journal.clone());
     }
 
@@ -94,9 +96,8 @@ impl HostState {
         self.caller.journal = None;
     }
 
-    fn begin_call(&mut self, event: Option<&Event>) {
-        self.log.begin(event);
-        self.caller.event = event.map_or(NOBODY, |event| event.id);
+    fn begin_call(&mut self, event: u64) {
+        self.caller.event = event;
         self.memory.refused = false;
     }
 
