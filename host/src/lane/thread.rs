@@ -68,7 +68,12 @@ impl LaneThread {
             if any {
                 self.metrics.batch.add(self.batch.len() as u64);
             }
-            while let Some(event) = self.batch.pop_front() {
+            while !self.batch.is_empty() {
+                // While it is in the batch, so that whoever asks what waits is told of it.
+                if self.keep_up() {
+                    now = Instant::now();
+                }
+                let Some(event) = self.batch.pop_front() else { break };
                 match self.slow.admit(event, now) {
                     Admitted::Now(event) => now = self.route_one(event, now),
                     Admitted::Waits => {}
@@ -82,6 +87,7 @@ impl LaneThread {
                 }
             }
             self.slow.others_ran(any.then(|| now - begun));
+            self.keep_up();
             if let Some(event) = self.slow.next() {
                 // What the others were sent does not wait for it.
                 self.fire();
@@ -116,10 +122,7 @@ impl LaneThread {
     }
 
     /// Routes an event and answers who caused it; when it was done.
-    fn route_one(&mut self, mut event: Event, mut begun: Instant) -> Instant {
-        if self.keep_up() {
-            begun = Instant::now();
-        }
+    fn route_one(&mut self, mut event: Event, begun: Instant) -> Instant {
         let reply = std::mem::replace(&mut event.reply, Reply::nobody());
         let answer = self.handle_contained(&event);
         reply.send(answer);

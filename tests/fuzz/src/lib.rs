@@ -13,6 +13,8 @@ pub mod config;
 pub mod limits;
 #[path = "../../../host/src/router/mismatches.rs"]
 pub mod mismatches;
+#[path = "../../../host/src/on_trap.rs"]
+pub mod on_trap;
 #[path = "../../../host/src/origins.rs"]
 pub mod origins;
 #[path = "../../../host/src/payload.rs"]
