@@ -31,6 +31,7 @@ fn main() {
             "pub fn end_session(",
             "fn session_over(",
             "fn event(",
+            "fn offer(",
             "pub fn tick(",
             "pub fn is_draining(",
             "pub fn begin_drain(",
@@ -39,10 +40,52 @@ fn main() {
     )
     .into_methods_of("Node");
     cut(
+        "plugin.rs",
+        &[
+            "pub fn name(",
+            "pub fn generation(",
+            "fn lane(",
+            "pub fn offer(",
+            "pub fn offer_reserved(",
+            "pub fn publish(",
+            "pub async fn settled(",
+            "pub async fn pause(",
+            "pub async fn any_waiting(",
+            "async fn all(",
+        ],
+    )
+    .into_methods_of("Plugin");
+    cut(
         "lane.rs",
-        &["fn handle(", "fn route(", "fn join(", "fn ask(", "fn subscribe(", "fn unsubscribe(", "fn route_departure("],
+        &[
+            "pub struct Paused {",
+            "pub fn offer(",
+            "pub fn offer_reserved(",
+            "pub fn queued(",
+            "pub fn keep_up(",
+            "pub fn pause(",
+            "pub fn any_waiting(",
+            "fn call<T: Send",
+        ],
+    )
+    .into_methods_of("Lane");
+    cut(
+        "lane/thread.rs",
+        &[
+            "pub(super) fn run(",
+            "fn keep_up(",
+            "fn route_one(",
+            "fn handle(",
+            "fn route(",
+            "fn join(",
+            "fn ask(",
+            "fn subscribe(",
+            "fn unsubscribe(",
+            "fn route_departure(",
+        ],
     )
     .into_methods_of("LaneThread");
+    cut("deploy/routes.rs", &["pub(super) async fn move_topics("]).into_methods_of("Deployer");
 }
 
 /// Pieces of one file.
@@ -61,8 +104,10 @@ impl Cut {
         let mut cut = Self { file: file.into(), types: String::new(), functions: String::new() };
         for head in heads {
             let piece = piece(&source, head);
-            if head.contains("fn ") {
+            if piece.starts_with(' ') {
                 cut.functions += &piece;
+            } else if head.contains("fn ") {
+                cut.types += &piece;
             } else {
                 let attribute = match *head {
                     "pub enum Peer {" => "#[derive(Debug, PartialEq, Eq)]",
@@ -87,7 +132,7 @@ impl Cut {
 
     fn write(&self, text: &str) {
         let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-        fs::write(out.join(&self.file), text).expect("cargo's folder can be written");
+        fs::write(out.join(self.file.replace('/', "-")), text).expect("cargo's folder can be written");
     }
 }
 

@@ -5,8 +5,8 @@ use super::{Route, Routes};
 use crate::event::{Event, Happening, Unrouted};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
+use crate::sync::Mutex;
 use crate::topic::Topic;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

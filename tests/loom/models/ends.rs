@@ -1,15 +1,14 @@
 //! The end of a session against all that would still count on it: a poll, a subscription, a group, its PID.
 
-use crate::{ALL, both, explore, node, open, volley};
+use crate::{ALL, both, explore, node, node_of_rule, open, volley};
 use loom::future::block_on;
 use loom::thread;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use volley_loom::caller::Caller;
 use volley_loom::clock;
 use volley_loom::connection::poll;
-use volley_loom::lane::{LaneThread, Swap};
-use volley_loom::router::Mounted;
+use volley_loom::lane::LaneThread;
+use volley_loom::router::Rule;
 use volley_loom::session::ExitReason;
 use volley_loom::socket::Socket;
 use volley_loom::topic::Topic;
@@ -70,14 +69,15 @@ fn linger_expiry_against_the_end() {
 #[test]
 fn a_subscription_against_the_end() {
     let outcomes = explore(ALL, || {
-        let node = node();
+        let rule = Rule::new(1, 0);
+        let node = node_of_rule(&rule);
         let pid = open(&node).pid;
         let topic: Topic = "a".parse().unwrap();
-        let (lane, rule) = (node.lane(), Mounted::new(1, 0));
+        let lane = node.lane();
         node.join(&topic, pid);
         let routing = thread::spawn({
-            let thread = LaneThread::new(&lane, Swap::new(rule.clone()), node.shared.clone());
-            move || thread.run()
+            let thread = LaneThread::new(&node.plugin(), node.shared.clone());
+            move || thread.route_all()
         });
         assert!(node.end_session(pid, ExitReason::Normal));
         lane.close();

@@ -4,7 +4,9 @@
 //! What they do not see: two atomics that a processor reorders around a lock (loom's locks are stronger than the real
 //! ones), what `Arc` and `OnceLock` do inside, and time: a clock says what the model lets it say.
 
+mod control;
 mod ends;
+mod moving;
 mod polls;
 mod queue;
 mod report;
@@ -20,6 +22,7 @@ use volley_loom::message::Message;
 use volley_loom::node::Node;
 use volley_loom::payload::Payload;
 use volley_loom::pid::Pid;
+use volley_loom::router::Rule;
 use volley_loom::shared::Shared;
 use volley_loom::token::Token;
 use volley_loom::volley::Volley;
@@ -56,6 +59,10 @@ fn both<O: Ord + std::fmt::Debug, const N: usize>(outcomes: &BTreeSet<O>, expect
 /// A session lingers for one tick.
 fn node() -> Arc<Node> {
     node_of(Limits { linger_ms: 50, ..Limits::default() })
+}
+
+fn node_of_rule(rule: &Arc<Rule>) -> Arc<Node> {
+    Node::of_rule(Arc::new(Shared::new(Limits { linger_ms: 50, ..Limits::default() })), rule.clone())
 }
 
 fn node_of(limits: Limits) -> Arc<Node> {

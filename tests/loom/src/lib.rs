@@ -1,7 +1,7 @@
 //! The server's own files, compiled with loom's locks and atomics, so that models can run them through all interleavings.
 //!
-//! What has a path below is the server's file as it is. Of `connection`, `socket`, `node` and `lane` the functions under
-//! test are the server's own, cut out by `build.rs`. All else is a stand-in, as small as it can be, for what no model is
+//! What has a path below is the server's file as it is. Of `connection`, `socket`, `node`, `plugin`, `lane` and `deploy`
+//! the functions under test are the server's own, cut out by `build.rs`. All else is a stand-in, as small as it can be, for what no model is
 //! about: the network, the rendering, the clock, chance, wasm.
 
 // A stand-in has the signature of what it stands in for.
@@ -20,6 +20,10 @@ pub mod deadlines;
 pub mod denied;
 #[path = "../../../host/src/event.rs"]
 pub mod event;
+#[path = "../../../host/src/fault.rs"]
+pub mod fault;
+#[path = "../../../host/src/generation.rs"]
+pub mod generation;
 #[path = "../../../host/src/groups.rs"]
 pub mod groups;
 #[path = "../../../host/src/history.rs"]
@@ -32,12 +36,16 @@ pub mod limits;
 pub mod mailbox;
 #[path = "../../../host/src/message.rs"]
 pub mod message;
+#[path = "../../../host/src/on_trap.rs"]
+pub mod on_trap;
 #[path = "../../../host/src/payload.rs"]
 pub mod payload;
 #[path = "../../../host/src/places.rs"]
 pub mod places;
 #[path = "../../../host/src/report.rs"]
 pub mod report;
+#[path = "../../../host/src/routes.rs"]
+pub mod routes;
 #[path = "../../../host/src/session.rs"]
 pub mod session;
 #[path = "../../../host/src/sessions.rs"]
@@ -55,17 +63,27 @@ pub mod volley;
 
 pub mod clock;
 pub mod connection;
+pub mod deploy;
 pub mod lane;
+pub mod metrics;
 pub mod node;
 pub mod pid;
+pub mod plugin;
 pub mod protocol;
 pub mod router;
 pub mod shared;
 pub mod socket;
+pub mod swap;
 pub mod sync;
+pub mod time;
 pub mod workers;
 
 pub use protocol::problem::StatusCode;
+
+/// What rules answer.
+pub mod outcome {
+    pub use crate::router::{Outcome, Refusal};
+}
 
 /// Stands in for `rand::random`: a model has no chance in it.
 pub fn random<T: Default>() -> T {

@@ -1,13 +1,19 @@
-//! A node of one plugin with one lane; what it does about sessions is the server's own.
+//! A node, at first of one plugin; what it does about sessions is the server's own.
 
 use crate::clock;
-use crate::event::{Event, Happening, Reply};
+use crate::event::{Event, Happening, Reply, Unrouted};
+use crate::generation::{Generation, Row};
 use crate::lane::Lane;
+use crate::on_trap::OnTrap;
 use crate::pid::Pid;
+use crate::plugin::Plugin;
 use crate::protocol::answer::Ending;
+use crate::router::Rule;
+use crate::routes::{Route, Routes};
 use crate::session::{ExitReason, Session};
 use crate::sessions::Due;
 use crate::shared::Shared;
+use crate::swap::ArcSwap;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::topic::Topic;
 use crate::volley::Writer;
@@ -20,49 +26,48 @@ pub struct Node {
     /// What outlives plugins and connections.
     pub shared: Arc<Shared>,
     /// Which plugin routes which topic.
-    pub routes: Routes,
+    pub routes: ArcSwap<Routes>,
     draining: AtomicBool,
     retry_ms_max: AtomicU64,
 }
 
-/// All topics are one lane's.
-#[derive(Clone, Default)]
-pub struct Routes(Arc<Lane>);
+/// All topics, without a config.
+pub fn row() -> Row {
+    Row { topics: ">".parse().expect("a pattern"), config: "null".into(), on_trap: OnTrap::Fail }
+}
 
 impl Node {
     /// Puts it together.
     pub fn new(shared: Arc<Shared>) -> Arc<Self> {
-        let (draining, retry_ms_max) = (AtomicBool::new(false), AtomicU64::new(0));
-        let lane = Arc::new(Lane::new(&shared.limits));
-        Arc::new(Self { shared, routes: Routes(lane), draining, retry_ms_max })
+        Self::of_rule(shared, Rule::new(1, 0))
     }
 
-    /// The lane.
-    pub fn lane(&self) -> Arc<Lane> {
-        self.routes.0.clone()
+    /// The same, with that rule.
+    pub fn of_rule(shared: Arc<Shared>, rule: Arc<Rule>) -> Arc<Self> {
+        let generation = Generation::new(&"plugin".into(), rule, vec![row()], None);
+        let plugin = Plugin::new("plugin", generation, &shared);
+        let routes = ArcSwap::new(Arc::new(Routes::new(vec![Route { row: row(), plugin }])));
+        Arc::new(Self { shared, routes, draining: AtomicBool::new(false), retry_ms_max: AtomicU64::new(0) })
+    }
+
+    /// What routes all topics.
+    pub fn plugin(&self) -> Arc<Plugin> {
+        self.routes.load_full().rows()[0].plugin.clone()
+    }
+
+    /// Its lane.
+    pub fn lane(&self) -> Lane {
+        self.plugin().only_lane().clone()
+    }
+
+    /// Queues what somebody published.
+    pub fn publish(&self, event: Event) {
+        self.offer(event);
     }
 
     /// Queues that a session wants to join.
     pub fn join(&self, topic: &Topic, pid: Pid) {
         let sender = Sender { pid: Some(pid), user: None };
-        let event = self.event(topic.clone(), sender, Happening::Join { params: None }, Reply::nobody());
-        assert!(self.routes.0.offer(event).is_ok(), "there is room");
-    }
-}
-
-impl Routes {
-    /// They do not change.
-    pub fn load(&self) -> &Self {
-        self
-    }
-
-    /// All topics have one.
-    pub fn mount(&self, _: &Topic) -> Option<&Self> {
-        Some(self)
-    }
-
-    /// Of a mount.
-    pub fn lane(&self, _: &Topic) -> &Lane {
-        &self.0
+        self.offer(self.event(topic.clone(), sender, Happening::Join { params: None }, Reply::nobody()));
     }
 }

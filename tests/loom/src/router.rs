@@ -1,13 +1,15 @@
-//! Stands in for rules: an instance that counts what it is asked, and traps when the model says so.
+//! Stands in for rules: an instance that notes what it is asked, and traps when the model says so.
 
 use crate::event::{Event, Happening};
+pub use crate::fault::Fault;
+use crate::fault::FaultKind;
 use crate::shared::Shared;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
-/// A rule as it is mounted.
-pub struct Mounted {
-    /// Which version of the rule.
+/// A version of a rule.
+pub struct Rule {
+    /// Which one.
     pub version: u64,
     /// At which of its events an instance traps, counted from one; zero for never.
     pub traps_at: usize,
@@ -17,6 +19,18 @@ pub struct Mounted {
     pub instances: AtomicUsize,
     /// How many have joined and not left, as the rule was told.
     pub members: AtomicIsize,
+    /// Where the ids go of the events that it is asked about, in their order.
+    pub asked: Arc<Mutex<Vec<u64>>>,
+}
+
+/// A rule as it is mounted.
+pub struct Mounted {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// What it is configured with.
+    pub config: String,
+    /// The rule.
+    pub rule: Arc<Rule>,
 }
 
 /// An instance.
@@ -34,25 +48,21 @@ pub struct Outcome(pub u64);
 #[derive(Debug)]
 pub struct Refusal;
 
-/// Why an instance is of no use.
-#[derive(Debug)]
-pub struct Fault(pub u64);
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "version {} trapped", self.0)
-    }
-}
-
-impl Mounted {
+impl Rule {
     /// Without instances.
     pub fn new(version: u64, traps_at: usize) -> Arc<Self> {
+        Self::that_notes(version, traps_at, Arc::default())
+    }
+
+    /// The same; several may note in one place.
+    pub fn that_notes(version: u64, traps_at: usize, asked: Arc<Mutex<Vec<u64>>>) -> Arc<Self> {
         Arc::new(Self {
             version,
             traps_at,
             made: AtomicUsize::new(0),
             instances: AtomicUsize::new(0),
             members: AtomicIsize::new(0),
+            asked,
         })
     }
 }
@@ -60,8 +70,8 @@ impl Mounted {
 impl Guest {
     /// Makes an instance.
     pub fn live(of: &Arc<Mounted>, _: &Arc<Shared>) -> Result<Self, Fault> {
-        of.made.fetch_add(1, SeqCst);
-        of.instances.fetch_add(1, SeqCst);
+        of.rule.made.fetch_add(1, SeqCst);
+        of.rule.instances.fetch_add(1, SeqCst);
         Ok(Self { of: of.clone(), routed: 0, trapped: false })
     }
 
@@ -78,8 +88,10 @@ impl Guest {
     /// Traps when its time has come, and must not be asked again then.
     pub fn route(&mut self, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
         assert!(!self.trapped, "an instance that trapped is asked again");
+        let rule = &self.of.rule;
         self.routed += 1;
-        self.of.members.fetch_add(
+        rule.asked.lock().expect("nothing panics under it").push(event.id);
+        rule.members.fetch_add(
             match event.what {
                 Happening::Join { .. } => 1,
                 Happening::Leave | Happening::Exit(_) => -1,
@@ -87,13 +99,17 @@ impl Guest {
             },
             SeqCst,
         );
-        self.trapped = self.routed == self.of.traps_at;
-        if self.trapped { Err(Fault(self.of.version)) } else { Ok(Ok(Outcome(self.of.version))) }
+        self.trapped = self.routed == rule.traps_at;
+        if self.trapped {
+            Err(Fault::new(FaultKind::Trap, format!("version {} trapped", rule.version)))
+        } else {
+            Ok(Ok(Outcome(rule.version)))
+        }
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.of.instances.fetch_sub(1, SeqCst);
+        self.of.rule.instances.fetch_sub(1, SeqCst);
     }
 }

@@ -81,12 +81,60 @@ impl Condvar {
     }
 }
 
-/// For the polls that hyper holds.
+/// For lanes that are held: loom's own does not tell when the other end is dropped.
+pub mod mpsc {
+    use super::{Condvar, Mutex};
+    use std::sync::Arc;
+
+    #[derive(Default)]
+    struct State {
+        over: Mutex<bool>,
+        came: Condvar,
+    }
+
+    /// Sends nothing but its end.
+    pub struct Sender<T>(Arc<State>, Sends<T>);
+
+    /// Waits.
+    pub struct Receiver<T>(Arc<State>, Sends<T>);
+
+    type Sends<T> = std::marker::PhantomData<fn(T)>;
+
+    /// The sender was dropped.
+    #[derive(Debug)]
+    pub struct Over;
+
+    /// A pair.
+    pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+        let state = Arc::<State>::default();
+        (Sender(state.clone(), Sends::default()), Receiver(state, Sends::default()))
+    }
+
+    impl<T> Receiver<T> {
+        /// Until the sender is dropped.
+        pub fn recv(&self) -> Result<T, Over> {
+            let mut over = self.0.over.lock();
+            while !*over {
+                self.0.came.wait(&mut over);
+            }
+            Err(Over)
+        }
+    }
+
+    impl<T> Drop for Sender<T> {
+        fn drop(&mut self) {
+            *self.0.over.lock() = true;
+            self.0.came.notify_one();
+        }
+    }
+}
+
+/// For the polls that hyper holds, and for calls into lanes.
 pub mod oneshot {
     use super::Mutex;
-    use std::future::poll_fn;
+    use std::pin::Pin;
     use std::sync::Arc;
-    use std::task::{Poll, Waker};
+    use std::task::{Context, Poll, Waker};
 
     struct State<T> {
         sent: Option<T>,
@@ -126,18 +174,27 @@ pub mod oneshot {
         }
     }
 
+    impl<T> Future for Receiver<T> {
+        type Output = Result<T, Unsent>;
+
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+            let mut state = self.0.lock();
+            if state.over {
+                return Poll::Ready(state.sent.take().ok_or(Unsent));
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    /// The sender was dropped unused.
+    #[derive(Debug)]
+    pub struct Unsent;
+
     impl<T> Receiver<T> {
         /// None when the sender was dropped unused.
-        pub async fn received(&self) -> Option<T> {
-            poll_fn(|context| {
-                let mut state = self.0.lock();
-                if state.over {
-                    return Poll::Ready(state.sent.take());
-                }
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
-            })
-            .await
+        pub async fn received(self) -> Option<T> {
+            self.await.ok()
         }
     }
 }

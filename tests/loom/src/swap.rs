@@ -3,17 +3,22 @@
 use crate::sync::Mutex;
 use std::sync::Arc;
 
-/// The value.
-pub struct Swap<T>(Mutex<Arc<T>>);
+/// The value. Whoever looks at it owns it, too; with the real one that is so once it was replaced.
+pub struct ArcSwap<T>(Mutex<Arc<T>>);
 
-impl<T> Swap<T> {
+impl<T> ArcSwap<T> {
     /// At first.
-    pub fn new(value: Arc<T>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(value)))
+    pub fn new(value: Arc<T>) -> Self {
+        Self(Mutex::new(value))
     }
 
     /// As it is now.
     pub fn load(&self) -> Arc<T> {
+        self.load_full()
+    }
+
+    /// As it is now.
+    pub fn load_full(&self) -> Arc<T> {
         self.0.lock().clone()
     }
 
