@@ -4,8 +4,8 @@
 use crate::limits::Limits;
 use crate::on_trap::OnTrap;
 use crate::router::{Guest, Mounted, Rule};
+use crate::sync::Mutex;
 use crate::topic::{Pattern, Topic};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

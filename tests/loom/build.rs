@@ -38,9 +38,21 @@ fn main() {
         ],
     )
     .into_methods_of("Node");
+    cut("lane.rs", &["pub fn any_waiting(", "fn call<"]).into_methods_of("Lane");
     cut(
-        "lane.rs",
-        &["fn handle(", "fn route(", "fn join(", "fn ask(", "fn subscribe(", "fn unsubscribe(", "fn route_departure("],
+        "lane/thread.rs",
+        &[
+            "pub(super) fn run(",
+            "fn keep_up(",
+            "fn route_one(",
+            "fn handle(",
+            "fn route(",
+            "fn join(",
+            "fn ask(",
+            "fn subscribe(",
+            "fn unsubscribe(",
+            "fn route_departure(",
+        ],
     )
     .into_methods_of("LaneThread");
 }
@@ -87,7 +99,7 @@ impl Cut {
 
     fn write(&self, text: &str) {
         let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-        fs::write(out.join(&self.file), text).expect("cargo's folder can be written");
+        fs::write(out.join(self.file.replace('/', "-")), text).expect("cargo's folder can be written");
     }
 }
 

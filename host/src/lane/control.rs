@@ -1,7 +1,7 @@
 //! Calls into a lane's thread, from whoever deploys: they run between two events, never beside one.
 
-use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 
 /// What is to be done with a lane.
 pub(super) type Call<T> = Box<dyn FnOnce(&mut T) + Send>;

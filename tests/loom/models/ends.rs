@@ -3,13 +3,12 @@
 use crate::{ALL, both, explore, node, open, volley};
 use loom::future::block_on;
 use loom::thread;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use volley_loom::caller::Caller;
 use volley_loom::clock;
 use volley_loom::connection::poll;
-use volley_loom::lane::{LaneThread, Swap};
-use volley_loom::router::Mounted;
+use volley_loom::lane::{LaneThread, Swap, generation};
+use volley_loom::router::Rule;
 use volley_loom::session::ExitReason;
 use volley_loom::socket::Socket;
 use volley_loom::topic::Topic;
@@ -73,15 +72,16 @@ fn a_subscription_against_the_end() {
         let node = node();
         let pid = open(&node).pid;
         let topic: Topic = "a".parse().unwrap();
-        let (lane, rule) = (node.lane(), Mounted::new(1, 0));
+        let (lane, rule) = (node.lane(), Rule::new(1, 0));
         node.join(&topic, pid);
-        let routing = thread::spawn({
-            let thread = LaneThread::new(&lane, Swap::new(rule.clone()), node.shared.clone());
-            move || thread.run()
-        });
+        let published = Swap::new(generation(&rule, None, &node.shared));
+        let thread = LaneThread::new(&lane, published, node.shared.clone());
+        let outcomes = thread.outcomes();
+        let routing = thread::spawn(move || thread.route_all());
         assert!(node.end_session(pid, ExitReason::Normal));
         lane.close();
-        let routed = routing.join().unwrap().len();
+        routing.join().unwrap();
+        let routed = outcomes.lock().unwrap().len();
         let mut left = Vec::new();
         node.shared.subscriptions.copy_into("a", &mut left);
         assert_eq!((left, node.shared.subscriptions.topics()), (vec![], 0), "no dead PID is subscribed");

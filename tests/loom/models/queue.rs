@@ -2,6 +2,7 @@
 
 use crate::{ALL, both, event, explore, publish};
 use loom::thread;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use volley_loom::event::{Event, Happening};
 use volley_loom::lane::Lane;
@@ -14,7 +15,7 @@ fn exit(id: u64) -> Event {
 
 /// All ids that the lane takes until the queue is closed.
 fn take_all(lane: &Lane, taken: &Mutex<Vec<u64>>, batch_max: usize) {
-    let mut batch = Vec::new();
+    let mut batch = VecDeque::new();
     while lane.take_batch(&mut batch) {
         assert!(!batch.is_empty() && batch.len() <= batch_max, "{}", batch.len());
         taken.lock().unwrap().extend(batch.drain(..).map(|event| event.id));
@@ -55,7 +56,7 @@ fn a_lane_that_sleeps_is_woken_by_whoever_comes() {
             let (lane, taken) = (lane.clone(), taken.clone());
             move || {
                 // Not closed before all of it came: whoever is not woken here sleeps for ever.
-                let mut batch = Vec::new();
+                let mut batch = VecDeque::new();
                 while taken.lock().unwrap().len() < 3 && lane.take_batch(&mut batch) {
                     taken.lock().unwrap().extend(batch.drain(..).map(|event| event.id));
                 }

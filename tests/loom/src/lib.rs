@@ -20,6 +20,10 @@ pub mod deadlines;
 pub mod denied;
 #[path = "../../../host/src/event.rs"]
 pub mod event;
+#[path = "../../../host/src/fault.rs"]
+pub mod fault;
+#[path = "../../../host/src/generation.rs"]
+pub mod generation;
 #[path = "../../../host/src/groups.rs"]
 pub mod groups;
 #[path = "../../../host/src/journal.rs"]
@@ -30,6 +34,10 @@ pub mod limits;
 pub mod mailbox;
 #[path = "../../../host/src/message.rs"]
 pub mod message;
+#[path = "../../../host/src/on_trap.rs"]
+pub mod on_trap;
+#[path = "../../../host/src/outcome.rs"]
+pub mod outcome;
 #[path = "../../../host/src/payload.rs"]
 pub mod payload;
 #[path = "../../../host/src/places.rs"]

@@ -56,13 +56,10 @@ impl Routes {
         self
     }
 
-    /// All topics have one.
-    pub fn mount(&self, _: &Topic) -> Option<&Self> {
-        Some(self)
-    }
-
-    /// Of a mount.
-    pub fn lane(&self, _: &Topic) -> &Lane {
-        &self.0
+    /// All topics have one lane.
+    #[allow(clippy::result_large_err)]
+    pub fn offer_reserved(&self, event: Event) -> Result<(), Event> {
+        self.0.offer_reserved(event);
+        Ok(())
     }
 }

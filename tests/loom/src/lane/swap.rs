@@ -17,6 +17,11 @@ impl<T> Swap<T> {
         self.0.lock().clone()
     }
 
+    /// The same.
+    pub fn load_full(&self) -> Arc<T> {
+        self.load()
+    }
+
     /// From here on.
     pub fn store(&self, value: Arc<T>) {
         let old = std::mem::replace(&mut *self.0.lock(), value);
