@@ -27,10 +27,30 @@ pub fn find(from: &AdminToken, listener: SocketAddr) -> anyhow::Result<Found> {
             ensure!(token.len() >= 16, "the admin token in {} has less than 16 characters", path.display());
             Ok(Found { token: Some(token.into()), file: Some(path.clone()) })
         }
-        AdminToken::Made(Some(data)) => make(&private::folder(data)?.join("admin.token")),
-        AdminToken::Made(None) => {
-            make(&private::folder(&runtime_folder())?.join(format!("admin-{}.token", listener.port())))
+        AdminToken::Made(data) => {
+            let file = file(data.as_deref(), listener.port());
+            private::folder(file.parent().context("a file has a folder")?)?;
+            make(&file)
         }
+    }
+}
+
+/// The token of this user's server on that port, where [`find`] wrote it; none when it wrote none.
+pub fn written(data: Option<&Path>, port: u16) -> anyhow::Result<Option<String>> {
+    let file = file(data, port);
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
+        // With a folder named, its token is meant; elsewhere there may be none.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && data.is_none() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("can't read the admin token in {}", file.display())),
+    }
+}
+
+/// Where the token is kept of a server with that data folder, or with none on that port.
+fn file(data: Option<&Path>, port: u16) -> PathBuf {
+    match data {
+        Some(data) => data.join("admin.token"),
+        None => runtime_folder().join(format!("admin-{port}.token")),
     }
 }
 

@@ -1,12 +1,12 @@
-//! The command line: `volley serve`, `volley plugin build`.
+//! The command line: `volley serve`, building rules, and the commands that speak to a server.
 
 use crate::config::{AdminToken, BadConfig, Config, Flags, LogFormat, check_name, limits_help};
 use crate::dev::Workbench;
 use crate::server::Server;
 use crate::topic::Pattern;
-use crate::{bench, signing, toolchain};
+use crate::{bench, commands, signing, toolchain};
 use anyhow::Context as _;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,12 +37,28 @@ enum Command {
     /// What does not compile is told in the compiler's words, and the version before serves on; the log on stderr has
     /// what the rule logs. Example: `volley dev examples/announcements --topics 'news.>'`
     Dev(Box<Dev>),
-    /// Make and build rules
+    /// Build rules, bring them to a server, swap them, watch them
     #[command(subcommand)]
     Plugin(Plugin),
+    #[command(flatten)]
+    Operate(Box<commands::Command>),
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Print a script that completes these commands in a shell
+    #[command(after_help = "Example: volley completions bash > ~/.local/share/bash-completion/completions/volley")]
+    Completions {
+        /// Which shell
+        shell: CompletedShell,
+    },
+}
+
+/// The shells that are known.
+#[derive(Clone, Copy, ValueEnum)]
+enum CompletedShell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Args)]
@@ -95,6 +111,8 @@ enum Plugin {
         #[arg(long, value_name = "KEYFILE")]
         key: PathBuf,
     },
+    #[command(flatten)]
+    Operate(Box<commands::Plugins>),
 }
 
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong usage.
@@ -117,10 +135,19 @@ pub fn run() -> ExitCode {
         Command::Plugin(Plugin::Toolchain) => describe(),
         Command::Plugin(Plugin::Keygen { output }) => make_key(&output),
         Command::Plugin(Plugin::Sign { file, key }) => sign(&file, &key),
+        Command::Plugin(Plugin::Operate(plugins)) => plugins.run(),
+        Command::Operate(command) => command.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Completions { shell } => complete(shell),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read has seen enough, as with `| head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::WrongUsage>() => {
+            eprintln!("volley: {error}");
+            ExitCode::from(2)
+        }
         Err(error) => {
             eprintln!("volley: {error:#}");
             ExitCode::FAILURE
@@ -131,6 +158,22 @@ pub fn run() -> ExitCode {
 fn wrong(bad: &BadConfig) -> ExitCode {
     eprintln!("volley: {bad}");
     ExitCode::from(2)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn complete(shell: CompletedShell) -> anyhow::Result<()> {
+    use clap_complete::Shell;
+    let shell = match shell {
+        CompletedShell::Bash => Shell::Bash,
+        CompletedShell::Zsh => Shell::Zsh,
+        CompletedShell::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "volley", &mut script);
+    std::io::stdout().lock().write_all(&script).context("can't write to stdout")
 }
 
 /// Open files that are no client's: listeners, logs, operators.

@@ -68,6 +68,11 @@ pub mod changes;
 pub mod deploy;
 pub mod dev;
 pub mod watch;
+// From the outside: what operators and clients call.
+pub mod admin_client;
+pub mod commands;
+pub mod http_client;
+pub mod oci;
 
 // Around it.
 pub mod admin_token;

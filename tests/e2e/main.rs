@@ -15,6 +15,8 @@ mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
+mod stub;
+mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
 
 // The protocol's calls.
 mod batch; // many events in one call
@@ -60,10 +62,14 @@ mod trap_policy; // who routes what a rule failed on
 // The program.
 mod admin; // what operators can look at
 mod cli; // help, wrong usage, the ready line
+mod commands; // what the commands that speak to a server share
 mod config; // the config file
 mod conversation; // the printed curl conversation
+mod conversing; // `publish` and `poll`
 mod drain; // SIGTERM
+mod operate; // commands that change a running server
 mod operators; // the admin token
+mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 
