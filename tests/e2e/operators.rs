@@ -99,12 +99,17 @@ fn beyond_loopback_it_does_not_start_without_a_token() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--admin-no-token"), "{output:?}");
 }
 
-/// The only file in there, and in the folders in it.
-fn only_file(folder: &Path) -> PathBuf {
-    let mut entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let first = entries.next().unwrap_or_else(|| panic!("{} is empty", folder.display()));
-    assert!(entries.next().is_none(), "more than one file in {}", folder.display());
-    if first.is_dir() { only_file(&first) } else { first }
+/// The one file whose name says so, in there or in a folder in it: beside it lies what else a server keeps.
+fn token_file(folder: &Path) -> Option<PathBuf> {
+    let mut found = None;
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let is_it = path.file_name().is_some_and(|name| name.to_string_lossy().contains("token"));
+        let inside = if path.is_dir() { token_file(&path) } else { Some(path).filter(|_| is_it) };
+        assert!(inside.is_none() || found.is_none(), "one token: {found:?}, {inside:?}");
+        found = found.or(inside);
+    }
+    found
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn a_token_is_made_for_this_user_alone() {
                 .args(flags)
                 .env("XDG_RUNTIME_DIR", runtime.path()),
         );
-        let file = only_file(folder.path());
+        let file = token_file(folder.path()).expect("a file with the token");
         assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
         let token = std::fs::read_to_string(&file).expect("the token");
         assert!(token.trim().len() >= 32, "{token}");

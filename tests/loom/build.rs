@@ -39,6 +39,7 @@ fn main() {
         ],
     )
     .into_methods_of("Node");
+    cut("lane.rs", &["pub fn any_waiting(", "fn call<"]).into_methods_of("Lane");
     cut(
         "plugin.rs",
         &[
