@@ -39,7 +39,6 @@ fn main() {
         ],
     )
     .into_methods_of("Node");
-    cut("lane.rs", &["pub fn any_waiting(", "fn call<"]).into_methods_of("Lane");
     cut(
         "plugin.rs",
         &[

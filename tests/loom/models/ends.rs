@@ -81,8 +81,7 @@ fn a_subscription_against_the_end() {
         });
         assert!(node.end_session(pid, ExitReason::Normal));
         lane.close();
-        routing.join().unwrap();
-        let routed = outcomes.lock().unwrap().len();
+        let routed = routing.join().unwrap().len();
         let mut left = Vec::new();
         node.shared.subscriptions.copy_into("a", &mut left);
         assert_eq!((left, node.shared.subscriptions.topics()), (vec![], 0), "no dead PID is subscribed");

@@ -34,8 +34,7 @@ fn replaced_while_routing(old_traps_at: usize, new_traps_at: usize, check: fn(&[
         publish_next(&node, &new, true);
         assert!(lane.offer(publish(3)).is_ok());
         lane.close();
-        routing.join().unwrap();
-        let outcomes = outcomes.lock().unwrap();
+        let outcomes = routing.join().unwrap();
         assert_eq!(outcomes.len(), 3, "each is routed once");
         let count = |count: fn(&Rule) -> usize| [&old, &new].map(|rule: &Arc<Rule>| count(rule));
         check(&outcomes, count(|rule| rule.made.load(SeqCst)));

@@ -1,7 +1,5 @@
 //! Stands in for rules: an instance that notes what it is asked, and traps when the model says so.
 
-pub use crate::fault::Fault;
-
 use crate::event::{Event, Happening};
 pub use crate::fault::Fault;
 use crate::fault::FaultKind;
@@ -15,8 +13,6 @@ pub struct Rule {
     pub version: u64,
     /// At which of its events an instance traps, counted from one; zero for never.
     pub traps_at: usize,
-    /// For which version the tables are, if that matters.
-    pub tables: Option<Arc<AtomicU64>>,
     /// How many instances of it were made. The system's own atomic, which loom does not see: counting is not under test.
     pub made: AtomicUsize,
     /// How many of them there are.
@@ -32,16 +28,6 @@ pub struct Mounted {
     /// The plugin's name.
     pub plugin: Arc<str>,
     /// What it is configured with.
-    pub config: String,
-    /// The rule.
-    pub rule: Arc<Rule>,
-}
-
-/// A rule as it is mounted.
-pub struct Mounted {
-    /// No model has several.
-    pub plugin: Arc<str>,
-    /// It means nothing.
     pub config: String,
     /// The rule.
     pub rule: Arc<Rule>,
@@ -99,7 +85,7 @@ impl Guest {
         false
     }
 
-    /// Traps when its time has come, and must not be asked again then. Says which version it is, as a PID.
+    /// Traps when its time has come, and must not be asked again then.
     pub fn route(&mut self, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
         assert!(!self.trapped, "an instance that trapped is asked again");
         let rule = &self.of.rule;

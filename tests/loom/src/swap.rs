@@ -22,11 +22,6 @@ impl<T> ArcSwap<T> {
         self.0.lock().clone()
     }
 
-    /// The same.
-    pub fn load_full(&self) -> Arc<T> {
-        self.load()
-    }
-
     /// From here on.
     pub fn store(&self, value: Arc<T>) {
         let old = std::mem::replace(&mut *self.0.lock(), value);
