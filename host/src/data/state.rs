@@ -103,6 +103,18 @@ pub struct RouteState {
     pub on_trap: OnTrap,
 }
 
+impl CodeChange {
+    /// What undoes it.
+    #[must_use]
+    pub fn back(self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
 impl State {
     /// The versions that plugins were pushed.
     pub fn pushed(&self) -> BTreeSet<&str> {

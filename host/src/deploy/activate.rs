@@ -43,14 +43,22 @@ impl Deployer {
         plugin.check_current(wanted.if_current.as_deref())?;
         let (version, active) = (plugin.version(&wanted.version)?.clone(), plugin.active.clone());
         check_clean(plugin, &version.id, wanted.require_shadow.as_ref())?;
-        let configs = wanted.config.as_ref().map(|config| next.set_config(name, &config.to_string()));
         let is_other = active.as_ref().is_some_and(|active| active.id != version.id);
-        let change = if is_other && version.migrates { CodeChange::Up } else { CodeChange::None };
+        // Going to the version before goes the way that a rollback goes.
+        let back = plugin.before.as_ref().filter(|before| before.version.id == version.id).map(|before| before.back);
+        let change = match back {
+            Some(CodeChange::Down) if active.as_ref().is_some_and(|active| !active.reverses) => {
+                return Err(no_way_back());
+            }
+            Some(back) if is_other => back,
+            _ if is_other && version.migrates => CodeChange::Up,
+            _ => CodeChange::None,
+        };
+        let configs = wanted.config.as_ref().map(|config| next.set_config(name, &config.to_string()));
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
         if let Some(active) = active.filter(|_| is_other || configs.is_some()) {
             let configs = configs.unwrap_or_default();
-            let back = if change == CodeChange::Up { CodeChange::Down } else { CodeChange::None };
-            plugin.before = Some(Before { version: active, configs, back });
+            plugin.before = Some(Before { version: active, configs, back: change.back() });
         }
         plugin.active = Some(version.clone());
         let mut notes = Vec::new();
@@ -113,19 +121,12 @@ impl Deployer {
             return Err(Refused::Conflict("there is no version before this one".into()));
         };
         if before.back == CodeChange::Down && !active.reverses {
-            let words =
-                "the active version has migrated its tables and has no downgrade: push one that migrates them back";
-            return Err(Refused::Conflict(words.into()));
+            return Err(no_way_back());
         }
-        let forth = match before.back {
-            CodeChange::None => CodeChange::None,
-            CodeChange::Up => CodeChange::Down,
-            CodeChange::Down => CodeChange::Up,
-        };
         let configs = next.restore_configs(name, &before.configs);
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
         plugin.active = Some(before.version);
-        plugin.before = Some(Before { version: active, configs, back: forth });
+        plugin.before = Some(Before { version: active, configs, back: before.back.back() });
         plugin.swapped_at = None;
         self.swap(&mut next, name, before.back).await?;
         Ok(next)
@@ -142,4 +143,9 @@ impl Deployer {
         self.known.store(Arc::new(next));
         Swapped { current, previous, notes }
     }
+}
+
+fn no_way_back() -> Refused {
+    let words = "the active version has migrated its tables and has no downgrade: push one that migrates them back";
+    Refused::Conflict(words.into())
 }

@@ -3,6 +3,7 @@
 use crate::{ALL, both, explore, node, node_of_rule, open, volley};
 use loom::future::block_on;
 use loom::thread;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use volley_loom::caller::Caller;
 use volley_loom::clock;

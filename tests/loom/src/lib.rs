@@ -71,6 +71,7 @@ pub mod pid;
 pub mod plugin;
 pub mod protocol;
 pub mod router;
+pub mod shadow;
 pub mod shared;
 pub mod socket;
 pub mod swap;

@@ -85,6 +85,14 @@ impl Guest {
         false
     }
 
+    /// For shadows, which no model has.
+    pub fn begin_tape(&mut self, _: &Event, _: &Arc<Shared>) {}
+
+    /// Likewise.
+    pub fn end_tape(&mut self) -> Option<()> {
+        None
+    }
+
     /// Traps when its time has come, and must not be asked again then.
     pub fn route(&mut self, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
         assert!(!self.trapped, "an instance that trapped is asked again");
