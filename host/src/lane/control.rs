@@ -45,6 +45,9 @@ impl<T> Control<T> {
     pub(super) fn close(&self) {
         let mut calls = self.calls.lock();
         calls.closed = true;
-        calls.waiting.clear();
+        let waiting = std::mem::take(&mut calls.waiting);
+        drop(calls);
+        // Whoever waits for them is woken by that.
+        drop(waiting);
     }
 }

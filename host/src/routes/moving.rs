@@ -65,6 +65,7 @@ impl Moving {
 
     /// Queues what was held where it belongs now, before anything that comes later.
     pub fn release(&self, routes: &Routes) {
+        let mut turned_away = Vec::new();
         let mut held = self.held.lock();
         // Under the lock: whoever comes meanwhile waits for it, and goes behind.
         for event in std::mem::take(&mut held.events) {
@@ -72,13 +73,18 @@ impl Moving {
                 Some(plugin) if has_place(&event) => plugin.offer_reserved(event),
                 Some(plugin) => {
                     if let Err(event) = plugin.offer(event) {
-                        event.reply.send(Err(Unrouted::Busy));
+                        turned_away.push((event, Unrouted::Busy));
                     }
                 }
-                None => event.reply.send(Err(Unrouted::NoPlugin)),
+                None => turned_away.push((event, Unrouted::NoPlugin)),
             }
         }
         held.over = true;
+        drop(held);
+        // Whoever waits for the answer is woken by it.
+        for (event, why) in turned_away {
+            event.reply.send(Err(why));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::limits::TABLE;
 use crate::origins::Cors;
 use clap::Parser;
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 const FILE: &str = "volley.toml";
 
@@ -73,8 +74,13 @@ fn says_what_the_file_says(config: &Config, text: &str) {
             assert_eq!(said["plugin"].as_str(), Some(&*route.plugin));
             let json = said.get("config").map_or(serde_json::Value::Null, to_json);
             assert_eq!(json.to_string(), route.config);
+            let on_trap = said.get("on_trap").map_or(Some("fail"), toml::Value::as_str);
+            assert_eq!(serde_json::json!(on_trap), serde_json::json!(route.on_trap));
         }
     }
+    // The file's folder is the one that it is looked for in.
+    let watch = table.get("watch").and_then(toml::Value::as_str).map(PathBuf::from);
+    assert_eq!(config.watch, watch);
     let said: usize = table.get("plugins").and_then(toml::Value::as_table).map_or(0, toml::Table::len);
     assert!(config.plugins.len() <= said + crate::bundled::NAMES.len());
     assert!(TABLE.iter().all(|(name, ..)| limits.set(name, 1)));

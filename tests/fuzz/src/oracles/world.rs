@@ -48,7 +48,8 @@ fn world_fits(resolve: &Resolve, world: WorldId) -> bool {
         })
     });
     let exports: Vec<_> = world.exports.values().filter_map(interface).collect();
-    let exports_the = |wanted| exports.iter().any(|id| of_package(resolve, *id).is_some_and(|(name, _)| name == wanted));
+    let exports_the =
+        |wanted| exports.iter().any(|id| of_package(resolve, *id).is_some_and(|(name, _)| name == wanted));
     let exports_fit = exports.iter().all(|id| match of_package(resolve, *id) {
         Some((name @ ("handler" | "migration" | "reversal"), ours)) => ours && interface_fits(resolve, *id, name, true),
         _ => true,
