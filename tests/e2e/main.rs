@@ -62,6 +62,7 @@ mod trap_policy; // who routes what a rule failed on
 // The program.
 mod admin; // what operators can look at
 mod cli; // help, wrong usage, the ready line
+mod commanded; // a real server, operated with the commands
 mod commands; // what the commands that speak to a server share
 mod config; // the config file
 mod conversation; // the printed curl conversation

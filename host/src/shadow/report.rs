@@ -50,7 +50,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Its id.
-    pub event: u64,
+    pub event: String,
     /// Its topic.
     pub topic: String,
     /// What happened: `publish`, `join`, `leave`, `exit` or `timer`.
@@ -142,7 +142,7 @@ impl Findings {
         if let Some(difference) = verdict.difference.filter(|_| found.differences.len() < TOLD_MAX) {
             let name = |bits: &u64| Pid::from_bits(*bits).map_or_else(|| bits.to_string(), |pid| pid.to_string());
             found.differences.push(Difference {
-                event: event.id,
+                event: event.id.to_string(),
                 topic: event.topic.to_string(),
                 kind: match event.what {
                     Happening::Publish(_) => "publish",
