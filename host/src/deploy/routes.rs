@@ -111,10 +111,7 @@ impl Deployer {
         let plugins = before.plugins();
         self.node.routes.store(Arc::new(Routes::new(rows.clone()).with_moving(moving.clone())));
         // Whoever still looks at the old routes puts events where they were.
-        while Arc::strong_count(&before) > 1 {
-            tokio::time::sleep(LOOK).await;
-        }
-        drop(before);
+        Self::nobody_looks_at(before).await;
         let routes = Arc::new(Routes::new(rows));
         for plugin in plugins {
             let (name, now) = (plugin.name().clone(), routes.clone());
@@ -124,6 +121,16 @@ impl Deployer {
             }
         }
         moving.release(&routes);
+        let between = self.node.routes.load_full();
         self.node.routes.store(routes);
+        // The next change of routes must not be overtaken by whoever has slept over all of this one.
+        Self::nobody_looks_at(between).await;
+    }
+
+    /// Waits until nobody has routes in hand that were replaced.
+    async fn nobody_looks_at(routes: Arc<Routes>) {
+        while Arc::strong_count(&routes) > 1 {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
