@@ -21,6 +21,7 @@ mod response;
 mod sequence;
 mod soak;
 mod stage;
+mod swaps;
 mod vitals;
 mod workload;
 
@@ -50,6 +51,8 @@ enum Command {
     Soak(soak::Options),
     /// Publish ten times what the server can do, and see what it does about it
     Overload(overload::Options),
+    /// Swap a rule again and again under load, and see what members of rooms notice
+    Swaps(swaps::Options),
     /// Become COMMAND, and end when the driver does
     #[command(hide = true)]
     Child(child::Options),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Overload(options) => overload::run(&options),
+        Command::Swaps(options) => swaps::run(&options),
         Command::Child(options) => child::become_command(&options),
     };
     match done {

@@ -26,6 +26,14 @@ enum Summary {
 }
 
 impl Figure {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn value(&self) -> f64 {
+        self.value
+    }
+
     pub(crate) fn median(name: &'static str, value: f64) -> Self {
         let summary = Summary::Median;
         Self { name, value, summary }
