@@ -126,6 +126,9 @@ limits! {
     undo_bytes_max = 256 * MIB;
     /// Linear memory of one instance of a rule; growing beyond fails in the guest.
     instance_bytes_max = 64 * MIB;
+    /// Instances at once: in each lane one for each config of its plugin, of the active version and of the one before, and
+    /// of the next one during a swap. Each costs address space, not memory; a swap that would need more is refused.
+    instances_max = 1_024;
     /// An instance is replaced after this many events.
     instance_events_max = 1_000_000;
     /// Events that wait for a shadow; a further one is not compared, and counted as dropped.
@@ -218,6 +221,7 @@ impl Limits {
             (self.batch_events_in_flight_max >= 1, "batch_events_in_flight_max is at least 1"),
             (self.request_head_bytes_max >= 8 * KIB, "request_head_bytes_max is at least 8192"),
             (self.route_ms_max >= 10, "route_ms_max is at least 10"),
+            ((1..=16_384).contains(&self.instances_max), "instances_max is from 1 to 16384"),
             (self.rollback_traps_max >= 1, "rollback_traps_max is at least 1"),
             (self.plugin_versions_max >= 3, "plugin_versions_max is at least 3"),
             (

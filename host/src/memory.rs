@@ -37,7 +37,8 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("lanes", lanes * (2 * limits.lane_queue_bytes_max + limits.event_bytes_max + waiting * EVENT_BYTES)),
         // As the rule returned them, and as they are resolved.
         ("recipients", lanes * limits.recipients_max * 2 * size_of::<u64>() as u64),
-        ("instances", lanes * limits.instance_bytes_max),
+        // Of the active version, of the one before, and of the next one during a swap; with one config each.
+        ("instances", 3 * lanes * limits.instance_bytes_max),
         ("connections", limits.connections_max * (CONNECTION_BYTES + limits.request_head_bytes_max)),
         ("bodies", limits.bodies_bytes_max),
         ("unsent", limits.unsent_bytes_max),

@@ -13,8 +13,6 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 
 /// A guest's time is measured in these.
 pub(super) const EPOCH_MS: u64 = clock::COARSE_MS_MAX;
-/// Instances at once, of all plugins and lanes. Each costs address space, not memory.
-const INSTANCES_MAX: u32 = 512;
 
 /// Compiles rules and keeps their time.
 pub struct Engine {
@@ -38,11 +36,12 @@ pub struct Rule {
 impl Engine {
     /// Also starts the thread that keeps time.
     pub fn new(limits: &Limits) -> anyhow::Result<Self> {
+        let instances = limits.instances_max as u32;
         let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(INSTANCES_MAX)
-            .total_core_instances(4 * INSTANCES_MAX)
-            .total_memories(INSTANCES_MAX)
-            .total_tables(4 * INSTANCES_MAX)
+        pool.total_component_instances(instances)
+            .total_core_instances(4 * instances)
+            .total_memories(instances)
+            .total_tables(4 * instances)
             .max_memories_per_component(1)
             .max_memory_size(limits.instance_bytes_max as usize);
         let mut config = Config::new();
