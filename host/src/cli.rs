@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -176,6 +177,10 @@ fn complete(shell: CompletedShell) -> anyhow::Result<()> {
     std::io::stdout().lock().write_all(&script).context("can't write to stdout")
 }
 
+/// Threads that compile and write what is deployed; what is beyond waits. They end when there is nothing to do.
+const DEPLOY_THREADS_MAX: usize = 8;
+const DEPLOY_THREADS_REST: Duration = Duration::from_millis(200);
+
 /// Open files that are no client's: listeners, logs, operators.
 const OWN_FILES: u64 = 128;
 
@@ -189,7 +194,11 @@ fn serve(mut config: Config, dev: Option<Dev>) -> anyhow::Result<()> {
     if config.admin_token == AdminToken::Off {
         tracing::warn!("the admin listener asks for no token (--admin-no-token)");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(DEPLOY_THREADS_MAX)
+        .thread_keep_alive(DEPLOY_THREADS_REST)
+        .build()?;
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
