@@ -151,6 +151,14 @@ impl Generation {
     }
 }
 
+impl Generation {
+    /// Going back has failed: the next failures are to lead to it again.
+    pub fn count_traps_again(&self) {
+        self.traps.at.lock().clear();
+        self.traps.told.store(false, Relaxed);
+    }
+}
+
 fn mount(plugin: &Arc<str>, rule: &Arc<Rule>, config: &Arc<str>, before: Option<&Generation>) -> Arc<Mounted> {
     let same = |mounted: &&Arc<Mounted>| Arc::ptr_eq(&mounted.rule, rule) && *mounted.config == **config;
     let known = before.and_then(|before| before.mounted.iter().chain(&before.previous).find(same).cloned());

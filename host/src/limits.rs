@@ -112,6 +112,9 @@ limits! {
     rollback_recent_ms = 600_000;
     /// A plugin's lanes come to a swap within this time and that of one event; a code change is given up otherwise.
     pause_ms_max = 5_000;
+    /// Events of a topic that changes its plugin wait this long for those that the plugin before still has; then they are
+    /// routed all the same, and the order of that topic may be broken.
+    move_ms_max = 10_000;
     /// Plugins known to the server; pushing a further one is refused.
     plugins_max = 64;
     /// Pushed versions of one plugin; a further one takes the place of the oldest that is not in use.

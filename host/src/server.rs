@@ -23,7 +23,6 @@ use crate::workers::{Inbox, Workers};
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -217,7 +216,8 @@ async fn serve_admin(listener: TcpListener, operators: Rc<Operators>) {
 async fn serve_admin_connection(stream: TcpStream, operators: Rc<Operators>) {
     let service = service_fn(|request| {
         let operators = operators.clone();
-        async move { Ok::<_, Infallible>(admin::handle(&operators, request).await) }
+        // In a task of its own: a deploy is done to its end even if whoever asked for it goes away.
+        spawn_local(async move { admin::handle(&operators, request).await })
     });
     // The client may have gone; that is no error of ours.
     let _ = http1::Builder::new()

@@ -90,10 +90,10 @@ impl Timers {
         };
         waiting.held.insert(id, (at_ms, timer));
         drop(waiting);
-        let timetable = self.timetable.clone();
-        journal.when_kept(move || timetable.release(id));
         let (timetable, plugin) = (self.timetable.clone(), by.plugin.clone());
         journal.record(STEP_BYTES + bytes, move || drop(timetable.take(&plugin, id)))?;
+        let timetable = self.timetable.clone();
+        journal.when_kept(move || timetable.release(id));
         Ok(id)
     }
 

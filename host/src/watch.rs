@@ -3,7 +3,7 @@
 
 use crate::changes::Changes;
 use crate::data::version_of;
-use crate::deploy::{Activation, Deployer, Refused};
+use crate::deploy::{Activation, Deployer, KnownPlugin, Refused};
 use anyhow::Context as _;
 use bytes::Bytes;
 use notify::RecursiveMode;
@@ -60,6 +60,11 @@ impl Watch {
         let name = dropped.name.clone();
         match deploy(deployer, dropped).await {
             Ok(()) => {}
+            // That may pass: the next change in the folder tries again.
+            Err(Refused::Failed(words)) => {
+                tracing::error!(plugin = name, "--watch: failed, and nothing changed: {words}");
+                return;
+            }
             Err(refused) => tracing::error!(plugin = name, "--watch: refused, and nothing changed: {refused}"),
         }
         self.seen.insert(name, id);
@@ -69,9 +74,12 @@ impl Watch {
 async fn deploy(deployer: &Deployer, dropped: Dropped) -> Result<(), Refused> {
     let Dropped { name, component, signature } = dropped;
     let version = version_of(&component);
-    // After a restart: what is known and not active was taken back by somebody.
-    let is_known = |known: &crate::deploy::KnownPlugin| known.versions.iter().any(|known| known.id == version);
-    if deployer.known().plugins.get(&name).is_some_and(is_known) {
+    // After a restart: what was active before was taken back by somebody.
+    let is_done = |known: &KnownPlugin| {
+        let before = known.before.iter().map(|before| &before.version);
+        known.active.iter().chain(before).any(|known| known.id == version)
+    };
+    if deployer.known().plugins.get(&name).is_some_and(is_done) {
         return Ok(());
     }
     deployer.push(&name, component, signature.as_deref(), false).await?;

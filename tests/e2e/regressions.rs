@@ -1,10 +1,12 @@
 //! Bugs that were there once, each by the name of what went wrong.
 
 use crate::client::{Page, Session, poll, publish, subscription};
-use crate::harness::{Server, volley_path};
+use crate::guests::{migrating, reversible};
+use crate::harness::{Server, volley_path, wait_until};
 use crate::http::{Connection, call};
+use crate::operator::{done, named, refused};
 use crate::request::{delete, get, post};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -88,4 +90,55 @@ fn clients_leave_files_for_operators() {
     call(&server.admin, &get("/healthz")).expect(200);
     assert!(server.metric("volley_connections") < 200, "there is room left");
     drop(clients);
+}
+
+/// It was left half done: published, and not known.
+#[test]
+fn a_deploy_is_done_to_its_end_though_the_operator_hangs_up() {
+    let (server, operator) = Server::start_with_version(&named("a"), &["--limit", "upgrade_ms_max=20000"]);
+    publish(&server, "v.room", &json!(1));
+    let first = operator.active();
+    let version = operator.push(&migrating(&json!({"name": "b", "release": "0.2.0", "layout": 2})));
+    let body = json!({ "version": version }).to_string();
+    let mut connection = TcpStream::connect(&server.admin).expect("the admin listener");
+    let length = body.len();
+    let path = operator.path("/activate");
+    let request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}");
+    connection.write_all(request.as_bytes()).expect("write");
+    drop(connection);
+    wait_until("the version to be active", || (operator.active() == version).then_some(()));
+    let about = operator.about();
+    assert_eq!((&about["previous"], &about["generation"]), (&json!(first), &json!(2)), "{about}");
+    assert_eq!(operator.table("counts")["v.room"], "{\"count\":1}", "it was upgraded, once");
+}
+
+/// The same call again made the failing version its own way back.
+#[test]
+fn activating_again_with_the_same_config_keeps_the_way_back() {
+    let (_server, operator) = Server::start_with_version(&named("a"), &[]);
+    let (first, version) = (operator.active(), operator.push(&named("b")));
+    for _ in 0..2 {
+        let body = json!({"version": version, "config": {"x": 1}});
+        let swapped = done(&operator.try_activate(&body), &[200]);
+        assert_eq!((&swapped["current"], &swapped["previous"]), (&json!(version), &json!(first)));
+    }
+    assert_eq!(operator.rollback()["current"], json!(first));
+    assert_eq!(operator.routes().0[0]["config"], Value::Null, "with the config that it had");
+}
+
+/// Two versions later nobody remembered that the tables had another layout by then.
+#[test]
+fn a_version_from_before_a_migration_does_not_come_back_to_tables_it_does_not_know() {
+    let (server, operator) = Server::start_with_version(&named("a"), &[]);
+    publish(&server, "v.room", &json!(1));
+    let first = operator.active();
+    let second = operator.deploy(&reversible(&json!({"name": "b", "release": "0.2.0", "layout": 2})));
+    let third = operator.deploy(&crate::guests::version(&json!({"name": "c", "release": "0.2.1", "layout": 2})));
+    let words = refused(&operator.try_activate(&json!({ "version": first })), 409);
+    assert!(words.contains("migrated"), "{words}");
+    assert_eq!(operator.active(), third);
+    operator.activate(&second);
+    operator.activate(&first);
+    publish(&server, "v.room", &json!(2));
+    assert_eq!(operator.table("counts")["v.room"], "2", "it was downgraded on the way");
 }

@@ -48,6 +48,7 @@ fn state(n: u64) -> State {
         versions: numbers.map(pushed).collect(),
         active: Some(ActiveVersion { version: version_of(&component(n)) }),
         previous: None,
+        layout: None,
     };
     if n == 0 { State::default() } else { State { plugins: [("chat".to_owned(), plugin)].into(), routes: None } }
 }

@@ -30,6 +30,8 @@ pub struct PluginState {
     pub active: Option<ActiveVersion>,
     /// What a rollback goes to.
     pub previous: Option<PreviousVersion>,
+    /// The version whose layout the tables have, if one has changed it.
+    pub layout: Option<String>,
 }
 
 /// A component that was pushed.

@@ -35,6 +35,7 @@ fn state_of(versions: &[&str]) -> State {
         versions: versions.iter().map(pushed).collect(),
         active: versions.last().map(|version| ActiveVersion { version: (*version).to_owned() }),
         previous: None,
+        layout: None,
     };
     State { plugins: [("chat".to_owned(), chat)].into(), routes: None }
 }
@@ -272,6 +273,7 @@ prop_compose! {
                 configs: [(text.clone().unwrap_or_default(), serde_json::json!({ "number": number }))].into(),
                 back: CodeChange::Down,
             }),
+            layout: text.clone(),
             versions: versions.into_iter().map(|version| PushedVersion {
                 version,
                 pushed_ms: number,

@@ -1,7 +1,7 @@
 //! Activating a version, and going back to the one before.
 
 use super::Deployer;
-use super::known::{Before, Known, RolledBack};
+use super::known::{Before, Known, RolledBack, no_way_back};
 use super::refused::Refused;
 use super::shadows::{CleanShadow, check_clean};
 use crate::clock;
@@ -52,15 +52,19 @@ impl Deployer {
             }
             Some(back) if is_other => back,
             _ if is_other && version.migrates => CodeChange::Up,
-            _ => CodeChange::None,
+            _ => plugin.change_to(&version)?,
         };
         let configs = wanted.config.as_ref().map(|config| next.set_config(name, &config.to_string()));
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
-        if let Some(active) = active.filter(|_| is_other || configs.is_some()) {
+        if let Some(active) = active.filter(|_| is_other || configs.as_ref().is_some_and(|configs| !configs.is_empty()))
+        {
             let configs = configs.unwrap_or_default();
             plugin.before = Some(Before { version: active, configs, back: change.back() });
         }
         plugin.active = Some(version.clone());
+        if change != CodeChange::None {
+            plugin.layout = Some(version.id.clone());
+        }
         let mut notes = Vec::new();
         if change == CodeChange::Up && !version.reverses {
             notes.push(
@@ -109,7 +113,10 @@ impl Deployer {
                 }
                 self.swapped(next, name, Vec::new());
             }
-            Err(refused) => tracing::error!(plugin = name, from, why, "can't be rolled back: {refused}"),
+            Err(refused) => {
+                tracing::error!(plugin = name, from, why, "can't be rolled back, and is tried again: {refused}");
+                running.generation().count_traps_again();
+            }
         }
     }
 
@@ -125,6 +132,9 @@ impl Deployer {
         }
         let configs = next.restore_configs(name, &before.configs);
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
+        if before.back != CodeChange::None {
+            plugin.layout = Some(before.version.id.clone());
+        }
         plugin.active = Some(before.version);
         plugin.before = Some(Before { version: active, configs, back: before.back.back() });
         plugin.swapped_at = None;
@@ -143,9 +153,4 @@ impl Deployer {
         self.known.store(Arc::new(next));
         Swapped { current, previous, notes }
     }
-}
-
-fn no_way_back() -> Refused {
-    let words = "the active version has migrated its tables and has no downgrade: push one that migrates them back";
-    Refused::Conflict(words.into())
 }

@@ -15,12 +15,15 @@ impl Deployer {
     /// was served before.
     pub(super) async fn keep(&self, next: &Known) -> Result<(), Refused> {
         let state = to_keep(next);
-        if state == *self.kept.lock() {
+        // Until it has succeeded, nobody knows what is on the disk.
+        let before = self.kept.lock().take();
+        if before.as_ref() == Some(&state) {
+            *self.kept.lock() = before;
             return Ok(());
         }
         let (disk, saved) = (self.disk.clone(), state.clone());
         off_the_lanes(move || disk.folder()?.map_or(Ok(()), |folder| folder.save(&saved))).await?.map_err(failed)?;
-        *self.kept.lock() = state;
+        *self.kept.lock() = Some(state);
         Ok(())
     }
 
@@ -37,16 +40,17 @@ impl Deployer {
     /// A component that is kept; where signatures are required, only if it still has one.
     pub(super) async fn kept_component(&self, version: &str) -> Result<Bytes, Refused> {
         let (disk, keys, version) = (self.disk.clone(), self.keys.clone(), version.to_owned());
-        let read = move || -> anyhow::Result<Bytes> {
+        let read = move || -> anyhow::Result<(Bytes, Option<String>)> {
             let folder = disk.opened().context("there is no data folder")?;
-            let component = folder.version(&version)?;
-            if keys.required {
-                let signature = folder.signature(&version)?;
-                keys.verify(&component, signature.as_deref()).map_err(anyhow::Error::msg)?;
-            }
-            Ok(component.into())
+            Ok((folder.version(&version)?.into(), folder.signature(&version)?))
         };
-        off_the_lanes(read).await?.map_err(failed)
+        let (component, signature) = off_the_lanes(read)
+            .await?
+            .map_err(|error| Refused::Failed(format!("a pushed version can't be read: {error:#}")))?;
+        if keys.required {
+            keys.verify(&component, signature.as_deref()).map_err(Refused::Unsigned)?;
+        }
+        Ok(component)
     }
 
     /// Removes components that no plugin names any more. What stays by mistake is removed at the next start.
@@ -104,6 +108,7 @@ fn plugin_to_keep(plugin: &KnownPlugin) -> PluginState {
         versions: plugin.versions.iter().filter(pushed).map(|version| version.to_keep()).collect(),
         active: plugin.active.iter().find(pushed).map(|version| ActiveVersion { version: version.id.clone() }),
         previous: plugin.before.as_ref().map(previous),
+        layout: plugin.layout.clone(),
     }
 }
 
@@ -112,7 +117,7 @@ pub(super) fn restored(state: &State, routes: &[RouteConfig]) -> anyhow::Result<
     let plugin = |(name, kept): (&String, &PluginState)| {
         let versions: Vec<Arc<Version>> = kept.versions.iter().map(|kept| Arc::new(Version::kept(kept))).collect();
         let active = kept.active.as_ref().and_then(|active| find(&versions, &active.version));
-        (name.clone(), KnownPlugin { versions, active, ..KnownPlugin::default() })
+        (name.clone(), KnownPlugin { versions, active, layout: kept.layout.clone(), ..KnownPlugin::default() })
     };
     let route = |kept: &RouteState| -> anyhow::Result<RouteConfig> {
         let topics = kept.topics.parse().with_context(|| format!("the kept route {:?}", kept.topics))?;

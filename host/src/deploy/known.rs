@@ -33,6 +33,8 @@ pub struct KnownPlugin {
     pub active: Option<Arc<Version>>,
     /// What it was routed by before.
     pub before: Option<Before>,
+    /// The version whose layout its tables have, if one has changed it.
+    pub layout: Option<String>,
     /// When an operator made that version the active one; not after going back to it.
     pub swapped_at: Option<Instant>,
     /// Its lanes, from its first activation on.
@@ -147,6 +149,24 @@ impl KnownPlugin {
         }
     }
 
+    /// What it takes to go from the active version to one that migrates nothing. A version that was pushed before the one
+    /// that gave the tables their layout can't know that layout: only the latter leads back, if it can.
+    pub(super) fn change_to(&self, version: &Version) -> Result<CodeChange, Refused> {
+        let place = |id: &str| self.versions.iter().position(|known| known.id == id);
+        let Some(layout) = self.layout.as_deref().filter(|layout| place(&version.id) < place(layout)) else {
+            return Ok(CodeChange::None);
+        };
+        match &self.active {
+            Some(active) if active.id == layout && active.reverses => Ok(CodeChange::Down),
+            Some(active) if active.id == layout => Err(no_way_back()),
+            _ => Err(Refused::Conflict(format!(
+                "{layout} has migrated the tables since {} was pushed: activate that one first, which leads back if it has a \
+                 downgrade; or push a version that migrates them",
+                version.short()
+            ))),
+        }
+    }
+
     /// 409 unless the active version is the one that the operator thinks it is.
     pub fn check_current(&self, if_current: Option<&str>) -> Result<(), Refused> {
         let Some(wanted) = if_current else { return Ok(()) };
@@ -160,4 +180,10 @@ impl KnownPlugin {
             "the current version is {active}, not {wanted}: somebody else deployed meanwhile"
         )))
     }
+}
+
+/// Of a version that can't undo what it did.
+pub(super) fn no_way_back() -> Refused {
+    let words = "the active version has migrated its tables and has no downgrade: push one that migrates them back";
+    Refused::Conflict(words.into())
 }

@@ -50,7 +50,7 @@ pub struct Deployer {
     keys: Arc<SigningKeys>,
     disk: Arc<Disk>,
     /// What was written last.
-    kept: parking_lot::Mutex<State>,
+    kept: parking_lot::Mutex<Option<State>>,
     known: ArcSwap<Known>,
     /// Held by whoever deploys.
     one_at_a_time: tokio::sync::Mutex<()>,

@@ -40,9 +40,6 @@ impl Deployer {
         let mut next = Known::clone(&self.known());
         let plugin = next.plugins.entry(name.to_owned()).or_default();
         let same = plugin.versions.iter().position(|known| known.id == version.id);
-        if let Some(same) = same.filter(|at| plugin.versions[*at].origin == Origin::Pushed) {
-            return Ok(Pushed { version: plugin.versions[same].clone(), is_new: false });
-        }
         if dry_run {
             return Ok(Pushed { version: Arc::new(version), is_new: same.is_none() });
         }
@@ -50,15 +47,18 @@ impl Deployer {
             version.is_kept();
         }
         let version = Arc::new(version);
-        // What the binary brought and somebody pushes is kept from now on.
-        plugin.versions.retain(|known| known.id != version.id);
+        // What the binary brought and somebody pushes is kept from now on; what was pushed before may have been damaged
+        // since, or is signed now.
         if plugin.active.as_ref().is_some_and(|active| active.id == version.id) {
             plugin.active = Some(version.clone());
         }
         if let Some(before) = plugin.before.as_mut().filter(|before| before.version.id == version.id) {
             before.version = version.clone();
         }
-        plugin.versions.push(version.clone());
+        match same {
+            Some(at) => plugin.versions[at] = version.clone(),
+            None => plugin.versions.push(version.clone()),
+        }
         let mut dropped = Vec::new();
         let unused = |known: &Arc<Version>| plugin.state_of(known) == "pushed" && known.id != version.id;
         if plugin.versions.len() as u64 > limits.plugin_versions_max
@@ -67,7 +67,10 @@ impl Deployer {
             dropped.push(plugin.versions.remove(oldest).id.clone());
         }
         tracing::info!(plugin = name, version = version.short(), bytes = version.size, "pushed");
-        self.keep(&next).await?;
+        if let Err(refused) = self.keep(&next).await {
+            self.remove(vec![version.id.clone()]).await;
+            return Err(refused);
+        }
         self.known.store(Arc::new(next));
         self.remove(dropped).await;
         self.metrics(name).pushes.inc();

@@ -4,13 +4,13 @@
 use super::Deployer;
 use super::known::{Known, row};
 use super::refused::Refused;
-use super::swap::Prepared;
+use super::swap::{Prepared, undone};
 use crate::config::RouteConfig;
 use crate::generation::Row;
 use crate::routes::{Moving, Route, Routes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two looks whether the plugin before is done.
 const LOOK: Duration = Duration::from_millis(2);
@@ -35,20 +35,32 @@ impl Deployer {
         (next.routes, next.routes_are_set) = (routes, true);
         let before: BTreeSet<String> = known.routes.iter().map(|route| route.plugin.clone()).collect();
         // Plugins that lose topics keep their old rows, too, until those have moved.
-        let (mut widened, mut narrowed) = (Vec::new(), Vec::new());
-        for name in named.union(&before).cloned() {
-            let (old, new) = (known.rows(&name), next.rows(&name));
-            if old == new && next.plugin(&name)?.running.is_some() {
+        let (mut prepared, mut narrowed) = (Vec::new(), Vec::new());
+        for name in named.union(&before) {
+            let (old, new) = (known.rows(name), next.rows(name));
+            if old == new && next.plugin(name)?.running.is_some() {
                 continue;
             }
             let lost: Vec<Row> = old.into_iter().filter(|old| new.iter().all(|new| new.topics != old.topics)).collect();
             if !lost.is_empty() {
                 narrowed.push(name.clone());
             }
-            let prepared = self.prepare(&next, &name, [new, lost].concat()).await?;
-            widened.push((name, self.go_live(prepared, None).await?));
+            let rows = [new, lost].concat();
+            prepared.push((name.clone(), self.prepare(&next, name, rows).await?));
         }
-        self.keep(&next).await?;
+        let journal = self.journal();
+        let ready = async {
+            let mut ready = Vec::new();
+            for (name, prepared) in prepared {
+                ready.push((name, self.go_live(prepared, &journal).await?));
+            }
+            self.keep(&next).await.map(|()| ready)
+        };
+        let widened = match ready.await {
+            Ok(widened) => widened,
+            Err(refused) => return Err(undone(journal, refused).await),
+        };
+        journal.keep();
         for (name, prepared) in widened {
             self.publish(&mut next, &name, prepared).await?;
         }
@@ -106,7 +118,7 @@ impl Deployer {
             Some(Route { row: row(route), plugin })
         };
         let rows: Vec<Route> = next.routes.iter().filter_map(rows).collect();
-        let before = self.node.routes.load_full();
+        let (before, begun) = (self.node.routes.load_full(), Instant::now());
         let moving = Arc::new(Moving::new(before.rows(), &self.node.shared.limits));
         let plugins = before.plugins();
         self.node.routes.store(Arc::new(Routes::new(rows.clone()).with_moving(moving.clone())));
@@ -117,6 +129,10 @@ impl Deployer {
             let (name, now) = (plugin.name().clone(), routes.clone());
             let has_moved = move |topic: &_| now.plugin(topic).is_none_or(|now| *now.name() != name);
             while plugin.any_waiting(has_moved.clone()).await {
+                if begun.elapsed() > Duration::from_millis(self.node.shared.limits.move_ms_max) {
+                    tracing::warn!(plugin = %plugin.name(), "topics move before all their events were routed (move_ms_max)");
+                    break;
+                }
                 tokio::time::sleep(LOOK).await;
             }
         }

@@ -47,7 +47,7 @@ impl Deployer {
             alarms,
             keys: Arc::new(config.signing.clone()),
             disk: Arc::new(disk),
-            kept: parking_lot::Mutex::new(state.clone()),
+            kept: parking_lot::Mutex::new(Some(state.clone())),
             known: ArcSwap::default(),
             one_at_a_time: tokio::sync::Mutex::default(),
             fresh: parking_lot::Mutex::default(),

@@ -30,27 +30,25 @@ impl Deployer {
     /// Makes the active version of `next` the one that routes.
     pub(super) async fn swap(&self, next: &mut Known, name: &str, change: CodeChange) -> Result<(), Refused> {
         let prepared = self.prepare(next, name, next.rows(name)).await?;
-        if change == CodeChange::None {
-            let prepared = self.go_live(prepared, None).await?;
-            self.keep(next).await?;
-            return self.publish(next, name, prepared).await;
-        }
-        let journal = Arc::new(Journal::new(self.node.shared.limits.undo_bytes_max));
-        let undo = |refused| {
-            journal.undo();
-            refused
-        };
+        let journal = self.journal();
+        // A version that migrates nothing needs no pause.
         let paused = match &next.plugin(name)?.running {
-            Some(running) => running.pause(self.pause()).await.ok_or_else(|| {
+            Some(running) if change != CodeChange::None => running.pause(self.pause()).await.ok_or_else(|| {
                 Refused::Failed("the plugin's lanes did not come to a stop in time (pause_ms_max); try again".into())
             })?,
-            None => Vec::new(),
+            _ => Vec::new(),
         };
-        self.change_code(next, name, change, &prepared, &journal).await.map_err(undo)?;
-        let prepared = self.go_live(prepared, Some(&journal)).await.map_err(undo)?;
-        self.keep(next).await.map_err(undo)?;
+        let ready = async {
+            self.change_code(next, name, change, &prepared, &journal).await?;
+            let prepared = self.go_live(prepared, &journal).await?;
+            self.keep(next).await.map(|()| prepared)
+        };
+        let prepared = match ready.await {
+            Ok(prepared) => prepared,
+            Err(refused) => return Err(undone(journal, refused).await),
+        };
         self.store(next, name, prepared)?;
-        journal.keep();
+        off_the_lanes(move || journal.keep()).await?;
         drop(paused);
         self.settle(next, name).await;
         Ok(())
@@ -83,8 +81,10 @@ impl Deployer {
                 generation = generation.with_previous(&name, &previous, running);
             }
         }
+        // What routes now goes on. Going back makes its instances anew, which takes no compile and gives the tables the
+        // bounds of that version again.
         let is_warm = |mounted: &Arc<Mounted>| {
-            running.is_some_and(|now| now.mounted.iter().chain(&now.previous).any(|warm| Arc::ptr_eq(warm, mounted)))
+            running.is_some_and(|now| now.mounted.iter().any(|warm| Arc::ptr_eq(warm, mounted)))
         };
         let cold: Vec<Arc<Mounted>> = generation.mounted.iter().filter(|mounted| !is_warm(mounted)).cloned().collect();
         let warm = self.warm(cold).await?;
@@ -106,11 +106,14 @@ impl Deployer {
         let (mounted, other) = match change {
             CodeChange::None => return Ok(()),
             // The version that comes changes the tables; it is told from which one.
-            CodeChange::Up => (prepared.generation.mounted.first(), before.version.info.version.clone()),
+            CodeChange::Up => (active, before.version.info.version.clone()),
             // The version that goes is told to which one.
-            CodeChange::Down => (prepared.generation.previous.first(), active.info.version.clone()),
+            CodeChange::Down => (&before.version, active.info.version.clone()),
         };
-        let Some(mounted) = mounted.cloned() else { return Ok(()) };
+        // Of one config, the first; of none if nothing is routed by it now: its tables are there all the same.
+        let configs = prepared.generation.mounted.first().map_or("null", |mounted| &mounted.config);
+        let (plugin, config, rule) = (name.into(), configs.to_owned(), self.rule(mounted).await?);
+        let mounted = Arc::new(Mounted { plugin, config, rule });
         let (shared, journal) = (self.node.shared.clone(), journal.clone());
         let run = move || -> Result<(), Fault> {
             let mut guest = Guest::warm(&mounted, &shared)?;
@@ -128,18 +131,19 @@ impl Deployer {
     }
 
     /// What the new instances have opened becomes the plugin's.
-    pub(super) async fn go_live(
-        &self,
-        prepared: Prepared,
-        journal: Option<&Arc<Journal>>,
-    ) -> Result<Prepared, Refused> {
+    pub(super) async fn go_live(&self, prepared: Prepared, journal: &Arc<Journal>) -> Result<Prepared, Refused> {
         let Prepared { generation, mut warm } = prepared;
-        let journal = journal.cloned();
+        let journal = Some(journal.clone());
         let live = off_the_lanes(move || {
             warm.iter_mut().flatten().try_for_each(|guest| guest.go_live(journal.as_ref())).map(|()| warm)
         });
         let warm = live.await?.map_err(|fault| Refused::unfit(fault.to_string()))?;
         Ok(Prepared { generation, warm })
+    }
+
+    /// For what a deploy changes before it is sure that it happens.
+    pub(super) fn journal(&self) -> Arc<Journal> {
+        Arc::new(Journal::new(self.node.shared.limits.undo_bytes_max))
     }
 
     /// From here on the lanes route by it.
@@ -171,5 +175,13 @@ impl Deployer {
         if !running.settled(self.pause()).await {
             tracing::warn!(plugin = name, "a lane is still at an event of the version before (pause_ms_max)");
         }
+    }
+}
+
+/// All is as it was before a deploy that is refused.
+pub(super) async fn undone(journal: Arc<Journal>, refused: Refused) -> Refused {
+    match off_the_lanes(move || journal.undo()).await {
+        Ok(()) => refused,
+        Err(failed) => failed,
     }
 }

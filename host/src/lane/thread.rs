@@ -216,7 +216,8 @@ impl LaneThread {
                 None => Err(fault),
                 Some(Ok(Ok(outcome))) => Ok(outcome),
                 Some(Ok(Err(refusal))) => Err(self.refused(event, refusal)),
-                Some(Err(fault)) => Err(self.failed(event, &fault.within("the version before, too"))),
+                // One event is one failure of the active version.
+                Some(Err(fault)) => Err(self.told(event, &fault.within("the version before, too"))),
             },
         }
     }
@@ -321,12 +322,17 @@ impl LaneThread {
 
     /// Operators are told where the rule was; whoever caused the event is told in words.
     fn failed(&self, event: &Event, fault: &Fault) -> Unrouted {
-        self.metrics.faults.of(fault.kind()).inc();
         let generation = self.guests.generation();
         if generation.trapped(&self.shared.limits) {
             // Nobody listens only when the server goes down.
             let _ = self.alarms.send((self.plugin.clone(), generation.number));
         }
+        self.told(event, fault)
+    }
+
+    fn told(&self, event: &Event, fault: &Fault) -> Unrouted {
+        self.metrics.faults.of(fault.kind()).inc();
+        let generation = self.guests.generation();
         if let Some(unsaid) = self.log.borrow_mut().admit(self.shared.limits.log_lines_per_s_max) {
             let (log, version) =
                 (self.shared.plugin_logs.of_plugin(&self.plugin), generation.rule.short_version().into());

@@ -121,8 +121,9 @@ impl Comparison<'_> {
         let ends = |outcome: &Outcome| outcome.remove.iter().copied().collect::<BTreeSet<u64>>();
         let is_same =
             |(ours, theirs): (&Delivery, &Delivery)| ours.to == theirs.to && self.message(ours) == self.message(theirs);
-        // Most answers are the same word for word, and nothing needs to be resolved.
-        let are_same = ours.len() == theirs.len() && ours.iter().zip(theirs).all(is_same);
+        // Most answers are the same word for word, and nothing needs to be resolved. A group is what each has made of it.
+        let are_same =
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(is_same) && !ours.iter().any(names_groups);
         let (ours, theirs) = if are_same {
             (Ok(Received::new()), Ok(Received::new()))
         } else {
@@ -207,6 +208,11 @@ enum Message<'a> {
     Data(&'a Payload),
     /// An event that has no data is forwarded as this.
     Null,
+}
+
+fn names_groups(delivery: &Delivery) -> bool {
+    let Recipients::Expression(steps) = &delivery.to else { return false };
+    steps.iter().any(|step| matches!(step, SetOp::Members { .. }))
 }
 
 #[cfg(test)]

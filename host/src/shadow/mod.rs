@@ -27,6 +27,7 @@ use answers::{Comparison, Said};
 use parking_lot::Mutex;
 use report::Findings;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub struct Shadow {
     queue: Mutex<Option<SyncSender<Sample>>>,
     findings: Arc<Findings>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Nobody wants to know any more.
+    over: Arc<AtomicBool>,
 }
 
 /// An event as it was routed live.
@@ -63,13 +66,14 @@ impl Shadow {
         let counted = candidates.first().map(|of| shared.metrics.of_plugin(&of.plugin));
         let findings = Arc::new(Findings::new(version, sample, counted));
         let (queue, samples) = sync_channel(shared.limits.shadow_queue_events_max as usize);
-        let thread = ShadowThread { replicas, findings: findings.clone(), shared: shared.clone() };
+        let over = Arc::<AtomicBool>::default();
+        let thread = ShadowThread { replicas, findings: findings.clone(), shared: shared.clone(), over: over.clone() };
         let thread = std::thread::Builder::new()
             .name("shadow".into())
             .spawn(move || thread.run(&samples))
             .map_err(|error| format!("the shadow's thread can't be started: {error}"))?;
         let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { shared: shared.clone(), sample, queue, findings, thread })
+        Ok(Self { shared: shared.clone(), sample, queue, findings, thread, over })
     }
 
     /// Whether the next event is one of the sample. If so, its routing is to be taped ([`Guest::begin_tape`]).
@@ -111,14 +115,15 @@ impl Shadow {
         self.findings.is_clean(events, max_different)
     }
 
-    /// Takes no further samples; those that wait are still compared.
+    /// Takes no further samples, and drops those that wait.
     pub fn stop(&self) {
+        self.over.store(true, Relaxed);
         *self.queue.lock() = None;
     }
 
     /// Stops it and waits until all that waited are compared.
     pub fn finish(&self) {
-        self.stop();
+        *self.queue.lock() = None;
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             thread.join().expect("a shadow's thread does not panic");
@@ -150,6 +155,7 @@ struct ShadowThread {
     replicas: Vec<Replica>,
     findings: Arc<Findings>,
     shared: Arc<Shared>,
+    over: Arc<AtomicBool>,
 }
 
 impl ShadowThread {
@@ -157,7 +163,9 @@ impl ShadowThread {
         // What the candidate logs is told apart by this.
         let _tagged = tracing::info_span!("shadow", shadow = true).entered();
         let mut count: u64 = 0;
-        while let Ok(sample) = samples.recv() {
+        while let Ok(sample) = samples.recv()
+            && !self.over.load(Relaxed)
+        {
             self.compare(sample);
             count += 1;
             if count.is_multiple_of(SWEEP_SAMPLES) && self.shared.feed.is_crowded() {

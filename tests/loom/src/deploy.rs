@@ -6,7 +6,7 @@ use crate::plugin::Plugin;
 use crate::routes::{Moving, Route, Routes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 include!(concat!(env!("OUT_DIR"), "/deploy-routes.rs"));
 

@@ -93,6 +93,10 @@ impl LaneThread {
         Unrouted::Failed(fault.to_string())
     }
 
+    fn told(&self, event: &Event, fault: &Fault) -> Unrouted {
+        self.failed(event, fault)
+    }
+
     fn refused(&self, _: &Event, refusal: Refusal) -> Unrouted {
         Unrouted::Refused(format!("{refusal:?}"))
     }
