@@ -66,6 +66,9 @@ impl Deployer {
             plugin.layout = Some(version.id.clone());
         }
         let mut notes = Vec::new();
+        if wanted.config.is_some() && next.routes.iter().all(|route| route.plugin != name) {
+            notes.push("no route names this plugin, so its config goes nowhere: give it with the route".into());
+        }
         if change == CodeChange::Up && !version.reverses {
             notes.push(
                 "this version migrates its tables and has no downgrade: there is no rollback, and no falling back"
