@@ -115,8 +115,9 @@ const MESSAGE_BYTES_MAX: usize = 32 << 10;
 /// The share of the time after which memory may not grow any more.
 const WARM_UP_SHARE: f64 = 0.2;
 const WARM_UP_ROUNDS_MIN: usize = 2;
-/// What memory may grow by after that.
-pub(crate) const GROWTH_BYTES_MAX: u64 = 24 << 20;
+/// What memory may grow by after that. The allocator gets 32 MiB at a time: a round in which it needs one more of these is
+/// no leak, and one such step was seen in seven runs, from 131 to 163 MiB. An hour finds what grows slowly.
+pub(crate) const GROWTH_BYTES_MAX: u64 = 40 << 20;
 /// What a server that has nothing to do but idle connections may take to go down.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
