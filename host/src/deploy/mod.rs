@@ -67,11 +67,6 @@ impl Deployer {
         self.known.load_full()
     }
 
-    /// What the binary and the configuration bring, by name.
-    pub fn sources(&self) -> impl Iterator<Item = &str> {
-        self.sources.keys().map(String::as_str)
-    }
-
     /// The right to deploy; one at a time has it.
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
         let turn = self.one_at_a_time.lock().await;

@@ -3,6 +3,7 @@
 use super::ok;
 use super::plugins::config;
 use crate::config::RouteConfig;
+use crate::data::version_of;
 use crate::deploy::{Deployer, Known, Refused};
 use crate::on_trap::OnTrap;
 use crate::protocol::http::{self, Answered, Reply};
@@ -10,7 +11,6 @@ use hyper::HeaderMap;
 use hyper::header::{ETAG, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// A row as it is put.
 #[derive(Deserialize)]
@@ -48,8 +48,8 @@ fn rows(known: &Known) -> Value {
 }
 
 fn tag(known: &Known) -> String {
-    let digest = Sha256::digest(rows(known).to_string());
-    format!("\"{}\"", digest[..8].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
+    let version = version_of(rows(known).to_string().as_bytes());
+    format!("\"{}\"", &version["sha256:".len()..][..16])
 }
 
 /// Replaces all of them.
