@@ -18,12 +18,15 @@ use toml::Spanned;
 // By their paths, since the fuzz targets take this file by its own.
 #[path = "config/data.rs"]
 mod data;
+#[path = "config/durable.rs"]
+mod durable;
 #[path = "config/place.rs"]
 mod place;
 #[path = "config/signing.rs"]
 mod signing;
 
 pub use data::Data;
+pub use durable::Durable;
 use place::Place;
 
 /// Every bound, for the end of `serve --help`.
@@ -54,6 +57,15 @@ pub struct Flags {
     /// Forget everything at the end; only the admin token is written, to a per-user runtime file
     #[arg(long, env = "VOLLEY_EPHEMERAL")]
     ephemeral: bool,
+    /// Keep this table across restarts, though its rule does not ask for it: PLUGIN:TABLE or shared:TABLE, as `volley
+    /// tables ls` names them; may be repeated, or several with commas between them
+    #[arg(long = "durable-table", value_name = "NAME", env = "VOLLEY_DURABLE_TABLES", value_delimiter = ',')]
+    durable_tables: Vec<String>,
+    /// Answer an event only once what it changed in durable tables is on the disk, so that a crash loses nothing that was
+    /// answered; an event that changes one then takes as long as a commit to the disk. Without it a crash loses what
+    /// was changed within `write_behind_ms`
+    #[arg(long, env = "VOLLEY_SYNCHRONOUS_COMMIT")]
+    synchronous_commit: bool,
     /// Deploy components that are dropped in this folder: NAME.wasm becomes the active version of the plugin NAME
     #[arg(long, value_name = "DIR", env = "VOLLEY_WATCH")]
     watch: Option<PathBuf>,
@@ -158,6 +170,8 @@ pub struct Config {
     pub admin_token: AdminToken,
     /// Where is kept what outlives a restart.
     pub data: Data,
+    /// Which tables are kept, and how surely.
+    pub durable: Durable,
     /// Whose pushed components are taken.
     pub signing: SigningKeys,
     /// How the log looks.
@@ -188,6 +202,8 @@ struct File {
     admin_token_file: Option<PathBuf>,
     admin_hosts: Vec<String>,
     data: Option<PathBuf>,
+    durable_tables: Vec<Spanned<String>>,
+    synchronous_commit: bool,
     watch: Option<PathBuf>,
     require_signed: bool,
     signing_keys: BTreeMap<String, Spanned<String>>,
@@ -267,6 +283,10 @@ impl Flags {
             admin_hosts: [self.admin_hosts, file.admin_hosts].concat(),
             admin_token,
             data,
+            durable: Durable {
+                tables: durable::tables(&self.durable_tables, &file.durable_tables, &at)?,
+                synchronous_commit: self.synchronous_commit || file.synchronous_commit,
+            },
             signing: signing::keys(
                 &self.signing_keys,
                 self.require_signed || file.require_signed,

@@ -81,6 +81,8 @@ pub enum Unrouted {
     NoPlugin,
     /// The session ended meanwhile.
     Gone,
+    /// What the rule has written is not on the disk in time.
+    Unwritten,
     /// The lane's queue is full.
     Busy,
     /// The server is going down.

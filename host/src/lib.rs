@@ -64,6 +64,7 @@ pub mod data;
 pub mod private;
 pub mod signatures;
 pub mod signing;
+pub mod write_behind;
 
 // How rules are replaced while all this runs.
 pub mod changes;

@@ -154,6 +154,16 @@ limits! {
     table_bytes_max = 256 * MIB;
     /// Bytes of all tables of all plugins, overhead included (about); an insert beyond is a system-limit.
     tables_bytes_max = 2048 * MIB;
+    /// What durable tables have changed is written to the disk after this time: a crash loses what was changed within it,
+    /// and while two commits to the disk took.
+    write_behind_ms = 100;
+    /// Bytes of such changes that wait for the disk (about); a write to a durable table beyond is a system-limit.
+    unwritten_bytes_max = 256 * MIB;
+    /// With synchronous_commit, what an event has changed in durable tables is on the disk within this time; else it fails
+    /// with 503.
+    commit_ms_max = 5_000;
+    /// Bytes of the file of durable tables that are kept in memory besides the tables themselves.
+    table_file_cache_bytes_max = 16 * MIB;
     /// Objects, keys or operations in one call to a table; more is a badarg.
     table_call_max = 10_000;
     /// Bytes of keys and values that one call to a table returns; more is a system-limit, a page of select is cut short.

@@ -43,6 +43,8 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("bodies", limits.bodies_bytes_max),
         ("unsent", limits.unsent_bytes_max),
         ("tables", limits.tables_bytes_max),
+        // As they wait and as they are written, or staged for a code change.
+        ("unwritten", 2 * limits.unwritten_bytes_max + limits.table_file_cache_bytes_max),
         ("groups", limits.group_members_max * MEMBERSHIP_BYTES),
         ("timers", plugins * (limits.timers_bytes_max + limits.timers_max * TIMER_BYTES)),
         // Of one code change: they are done one after the other.

@@ -37,6 +37,10 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Time in which a worker wrote its share of a large volley.
     pub worker_volley: Histogram,
+    /// Time of a commit of durable tables to the disk.
+    pub table_commit: Histogram,
+    /// Commits that failed.
+    pub table_commit_failures: Counter,
 }
 
 /// What the server knows anyway, at the moment of asking.
@@ -97,6 +101,8 @@ numbers! {
     "unsent_bytes" unsent_bytes;
     /// Bytes of all tables, about.
     "table_bytes" table_bytes;
+    /// Bytes of changes of durable tables that wait for the disk, about.
+    "table_unwritten_bytes" unwritten_bytes;
     /// Topics with subscribers.
     "topics" topics;
     /// Memberships in groups.
@@ -135,6 +141,18 @@ impl Default for Metrics {
             "Time in which a worker wrote its share of a large volley",
             worker_volley.clone(),
         );
+        let table_commit = Histogram::of_times();
+        registry.register(
+            "table_commit_seconds",
+            "Time in which a batch of changes of durable tables got to the disk",
+            table_commit.clone(),
+        );
+        let table_commit_failures = Counter::default();
+        registry.register(
+            "table_commit_failures",
+            "Batches of changes of durable tables that could not be written, and were tried again",
+            table_commit_failures.clone(),
+        );
         let by_plugin = plugin::Families::default();
         by_plugin.register(&mut registry);
         Self {
@@ -148,6 +166,8 @@ impl Default for Metrics {
             accept_failures: Counters::member_of(&Labels::new(), &|labels| accept_errors.get_or_create_owned(labels)),
             connections_refused,
             worker_volley,
+            table_commit,
+            table_commit_failures,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::accept::{self, Acceptor};
 use crate::admin_token;
-use crate::config::Config;
+use crate::config::{Config, Data};
 use crate::data::Disk;
 use crate::deadlines::TICK_MS;
 use crate::deploy::Deployer;
@@ -16,10 +16,12 @@ use crate::plugin::Alarm;
 use crate::protocol::admin::{self, Door, Operators};
 use crate::routes::Routes;
 use crate::shared::Shared;
+use crate::tables::{Changes, Keeping, Unwritten};
 use crate::volley::Writer;
 use crate::watch::Watch;
 use crate::worker;
 use crate::workers::{Inbox, Workers};
+use crate::write_behind::WriteBehind;
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -56,6 +58,7 @@ pub struct Server {
     acceptor: Acceptor,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     stop_workers: watch::Sender<bool>,
+    write_behind: WriteBehind,
     _ticking: std::sync::mpsc::Sender<()>,
 }
 
@@ -66,14 +69,19 @@ impl Server {
         let admin_listener = TcpListener::bind(config.admin).await.with_context(|| in_use("--admin", config.admin))?;
         let admin = admin_listener.local_addr()?;
         // Before the token is written there: another server may work with the folder.
-        let data = Disk::open(&config.data, &config.limits)?;
+        let (disk, state) = Disk::open(&config.data, &config.limits)?;
+        let disk = Arc::new(disk);
         let admin_token = admin_token::find(&config.admin_token, admin)?;
 
         let (workers, inboxes) = Workers::new(config.workers);
-        let shared = Arc::new(Shared::new(0, config.limits.clone(), workers));
+        let keeping = keeping(&config);
+        let unwritten = keeping.unwritten.clone();
+        let kept = disk.opened().map_or(Ok(Changes::new()), |folder| folder.tables().load(state.stage))?;
+        let shared = Arc::new(Shared::new(0, config.limits.clone(), workers).keeping(keeping, kept));
+        let write_behind = WriteBehind::start(unwritten, disk.clone(), shared.clone())?;
         let node = Arc::new(Node::new(shared.clone(), Routes::default(), config.cors.clone()));
         let (alarms, alarmed) = mpsc::unbounded_channel();
-        let deployer = Deployer::start(node.clone(), &config, data, alarms).await?;
+        let deployer = Deployer::start(node.clone(), &config, (disk, state), alarms).await?;
         let plugins = node.routes.load().plugins().len() as u64;
         let counts = Counts { lanes: plugins * config.lanes as u64, plugins };
         tracing::info!("memory at most, by the limits: {}", memory::words(&memory::bounds(&shared.limits, &counts)));
@@ -96,7 +104,18 @@ impl Server {
         let acceptor = Acceptor::start(listener, shared)?;
         let listen = acceptor.address;
         let admin_token_file = admin_token.file;
-        Ok(Self { listen, admin, admin_token_file, deployer, node, acceptor, workers, stop_workers, _ticking: ticking })
+        Ok(Self {
+            listen,
+            admin,
+            admin_token_file,
+            deployer,
+            node,
+            acceptor,
+            workers,
+            stop_workers,
+            write_behind,
+            _ticking: ticking,
+        })
     }
 
     /// Goes down gently: nothing new is taken on, parked polls are ended one after the other, what was accepted is
@@ -119,6 +138,7 @@ impl Server {
         if tokio::time::timeout(left().saturating_sub(spread) / 2, finish).await.is_err() {
             tracing::warn!("a plugin did not finish in time (drain_ms); its waiting events are lost");
         }
+        self.write_behind.close();
         self.end_polls(spread).await;
         while shared.workers.connections.load(Relaxed) > 0 && !left().is_zero() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -126,6 +146,12 @@ impl Server {
         self.stop_workers.send_replace(true);
         for worker in self.workers {
             worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
+        }
+        while !self.write_behind.is_finished() && !left().is_zero() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !self.write_behind.is_finished() {
+            tracing::error!("what durable tables have changed is not on the disk in time (drain_ms), and is lost");
         }
         tracing::info!(took_ms = start.elapsed().as_millis() as u64, "drained");
         Ok(())
@@ -150,6 +176,16 @@ impl Server {
             }
         }
     }
+}
+
+/// What of the tables outlives a restart.
+fn keeping(config: &Config) -> Keeping {
+    let unwritten = match config.data {
+        Data::Off => Unwritten::nowhere(),
+        Data::Explicit(_) | Data::PerUser(_) => Unwritten::new(config.limits.unwritten_bytes_max),
+    };
+    let (durable, synchronous) = (config.durable.tables.clone(), config.durable.synchronous_commit);
+    Keeping { unwritten: Arc::new(unwritten), durable, synchronous }
 }
 
 fn in_use(flag: &str, address: SocketAddr) -> String {

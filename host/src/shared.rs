@@ -9,7 +9,7 @@ use crate::places::Places;
 use crate::plugin_logs::PluginLogs;
 use crate::sessions::Sessions;
 use crate::subscriptions::Subscriptions;
-use crate::tables::Tables;
+use crate::tables::{Changes, Keeping, Tables};
 use crate::timers::Timers;
 use crate::workers::Workers;
 use std::sync::Arc;
@@ -62,5 +62,11 @@ impl Shared {
             workers,
             limits,
         }
+    }
+
+    /// With tables that were kept, and that are.
+    #[must_use]
+    pub fn keeping(self, keeping: Keeping, kept: Changes) -> Self {
+        Self { tables: self.tables.keeping(keeping, kept), ..self }
     }
 }

@@ -100,6 +100,7 @@ pub(super) struct Table {
     pub(super) name: String,
     pub(super) owner: String,
     pub(super) kind: String,
+    pub(super) durable: bool,
     pub(super) size: u64,
     pub(super) bytes: u64,
 }

@@ -78,9 +78,11 @@ fn unknown(error: crate::admin_client::AdminError) -> anyhow::Error {
 }
 
 fn list(list: &TableList) -> String {
-    let mut columns = Columns::of(["NAME", "OWNER", "KIND", "OBJECTS", "SIZE"]);
-    for Table { name, owner, kind, size, bytes } in &list.tables {
-        columns.row([name.clone(), owner.clone(), kind.clone(), size.to_string(), layout::bytes(*bytes)]);
+    let mut columns = Columns::of(["NAME", "OWNER", "KIND", "KEPT", "OBJECTS", "SIZE"]);
+    for Table { name, owner, kind, durable, size, bytes } in &list.tables {
+        let kept = if *durable { "durable" } else { "-" };
+        let (size, bytes) = (size.to_string(), layout::bytes(*bytes));
+        columns.row([name.clone(), owner.clone(), kind.clone(), kept.into(), size, bytes]);
     }
     columns.text("there are no tables")
 }

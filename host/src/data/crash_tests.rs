@@ -4,6 +4,7 @@
 use super::steps::Step;
 use super::*;
 use crate::scratch::Scratch;
+use crate::tables::{Batch, Changes, Kind, TableChanges};
 use rand::Rng as _;
 use std::cell::RefCell;
 use std::fs;
@@ -50,17 +51,32 @@ fn state(n: u64) -> State {
         previous: None,
         layout: None,
     };
-    if n == 0 { State::default() } else { State { plugins: [("chat".to_owned(), plugin)].into(), routes: None } }
+    if n == 0 {
+        State::default()
+    } else {
+        State { plugins: [("chat".to_owned(), plugin)].into(), stage: n, ..State::default() }
+    }
 }
 
 fn number(state: &State) -> u64 {
     state.plugins.values().flat_map(|plugin| &plugin.versions).map(|pushed| pushed.pushed_ms).max().unwrap_or(0)
 }
 
+/// What the code change of deploy n makes of the tables.
+fn layout(n: u64) -> Changes {
+    let keys = [("layout", n), (["even", "odd"][n as usize % 2], n)];
+    let keys = keys.map(|(key, n)| (key.into(), vec![(u64::MAX, n.to_string().into_bytes())]));
+    let table = TableChanges { owner: "chat".into(), kind: Kind::Set, anew: n % 2 == 1, keys: keys.into() };
+    [("chat:rooms".into(), table)].into()
+}
+
 /// Deploy n, as the lifecycle does it.
 fn deploy(data: &DataDir, n: u64) {
     data.put_version(&component(n), Some(&signature(n))).expect("a version is put");
+    data.tables().stage(n, &layout(n)).expect("tables are staged");
     data.save(&state(n)).expect("a state is saved");
+    let batch = Batch { changes: layout(n), ends_stage: true, ..Batch::default() };
+    data.tables().write(&batch).expect("tables are written");
     if n > 2 {
         data.remove_version(&version_of(&component(n - 2))).expect("an old version is removed");
     }
@@ -86,6 +102,21 @@ fn found(path: &Path) -> u64 {
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect()
+}
+
+/// The tables have the layout of the deploy that has happened.
+fn has_its_tables(path: &Path, n: u64) {
+    let (data, read) = DataDir::open(path, &Limits::default()).expect("it opens");
+    let kept = data.tables().load(read.stage).expect("tables are read");
+    let mut expected = layout(n);
+    if n == 0 {
+        expected = Changes::new();
+    } else if n.is_multiple_of(2) {
+        let odd = layout(n - 1).remove("chat:rooms").expect("it is there").keys.remove(&b"odd"[..]).expect("a value");
+        expected.get_mut("chat:rooms").expect("it is there").keys.insert("odd".into(), odd);
+    }
+    expected.values_mut().for_each(|table| table.anew = false);
+    assert_eq!(kept, expected, "of deploy {n}");
 }
 
 /// Then the next deploy works.
@@ -158,11 +189,12 @@ fn a_process_that_dies_at_any_step_leaves_the_old_state_or_the_new_one() {
             let saved = String::from_utf8_lossy(&ended.stdout).matches("saved").count() as u64;
             let n = found(scratch.path());
             assert!(n == saved || n == saved + 1, "{n} after {saved} deploys, {how} {at}");
+            has_its_tables(scratch.path(), n);
             *if n == saved { &mut old } else { &mut new } += 1;
             goes_on(scratch.path(), n);
         }
     }
-    assert!(old > 20 && new > 3, "{old} deaths before a save, {new} after it, {} steps", steps.len());
+    assert!(old > 20 && new > 6, "{old} deaths before a save, {new} after it, {} steps", steps.len());
 }
 
 #[test]
@@ -184,6 +216,7 @@ fn a_process_that_is_killed_at_any_moment_leaves_the_old_state_or_the_new_one() 
         n += said.map(saved).sum::<u64>();
         let found = found(scratch.path());
         assert!(found == n || found == n + 1, "{found} after {n} deploys");
+        has_its_tables(scratch.path(), found);
         n = found;
     }
     assert!(n > 20, "it got to deploy: {n}");
@@ -196,6 +229,7 @@ enum Recorded {
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     SyncFolder(PathBuf),
+    Commit,
     /// A deploy returned here.
     Deployed,
 }
@@ -209,6 +243,7 @@ impl Recorded {
             Step::Rename(from, to) => Self::Rename(within(from), within(to)),
             Step::Remove(path) => Self::Remove(within(path)),
             Step::SyncFolder(path) => Self::SyncFolder(within(path)),
+            Step::Commit => Self::Commit,
         }
     }
 
@@ -216,7 +251,7 @@ impl Recorded {
     fn needs_sync_of(&self) -> Option<&Path> {
         match self {
             Self::MakeFolder(path) | Self::Rename(_, path) | Self::Remove(path) => path.parent(),
-            Self::Write(..) | Self::SyncFolder(_) | Self::Deployed => None,
+            Self::Write(..) | Self::SyncFolder(_) | Self::Commit | Self::Deployed => None,
         }
     }
 
@@ -227,7 +262,7 @@ impl Recorded {
             Self::Write(path, content) => fs::write(root.join(path), content),
             Self::Rename(from, to) => fs::rename(root.join(from), root.join(to)),
             Self::Remove(path) => fs::remove_file(root.join(path)),
-            Self::SyncFolder(_) | Self::Deployed => Ok(()),
+            Self::SyncFolder(_) | Self::Commit | Self::Deployed => Ok(()),
         };
     }
 }

@@ -4,6 +4,7 @@
 //! format         what this folder is, for the servers to come
 //! lock           held by the server that works here; its process id
 //! state.json     what is active, and the routes (`state`)
+//! tables.redb    what durable tables hold (`tables`)
 //! versions/      pushed components by content, and their signatures (`versions`)
 //! cache.key      proves that code was compiled here
 //! cache/         compiled code (`cache`); may be removed at any time
@@ -20,6 +21,7 @@ mod disk;
 mod lock;
 mod state;
 mod steps;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -27,7 +29,9 @@ mod versions;
 pub use cache::CodeCache;
 pub use disk::Disk;
 pub use lock::Held;
+
 pub use state::{ActiveVersion, CodeChange, PluginState, PreviousVersion, PushedVersion, RouteState, State};
+pub use tables::TableFile;
 pub use versions::version_of;
 
 use crate::limits::Limits;
@@ -47,6 +51,7 @@ pub struct DataDir {
     path: PathBuf,
     versions: Versions,
     cache: CodeCache,
+    tables: TableFile,
     _lock: Lock,
 }
 
@@ -76,7 +81,8 @@ impl DataDir {
         let versions = Versions::open(path.join("versions"), limits.versions_bytes_max).with_context(failed)?;
         versions.retain(&state.pushed()).with_context(failed)?;
         let cache = CodeCache::open(path, limits.code_cache_bytes_max).with_context(failed)?;
-        Ok((Self { path: path.into(), versions, cache, _lock: lock }, state))
+        let tables = TableFile::at(path.join("tables.redb"), limits.table_file_cache_bytes_max);
+        Ok((Self { path: path.into(), versions, cache, tables, _lock: lock }, state))
     }
 
     /// Replaces the state: once this returns, a restart finds the new one, and before that the old one.
@@ -108,6 +114,11 @@ impl DataDir {
     /// Compiled code.
     pub fn cache(&self) -> &CodeCache {
         &self.cache
+    }
+
+    /// What durable tables hold.
+    pub fn tables(&self) -> &TableFile {
+        &self.tables
     }
 
     /// Where it is.

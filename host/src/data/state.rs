@@ -18,6 +18,15 @@ pub struct State {
     pub plugins: BTreeMap<String, PluginState>,
     /// None: those of the config.
     pub routes: Option<Vec<RouteState>>,
+    /// The number of the last code change that changed durable tables (`data::tables`); 0: none has.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub stage: u64,
+}
+
+// As serde wants it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(stage: &u64) -> bool {
+    *stage == 0
 }
 
 /// One plugin.

@@ -1,7 +1,8 @@
 //! All changes to files of the data folder, one step at a time: a file is replaced whole or not at all, whenever the
 //! process dies or the power fails.
 //!
-//! Nothing else in `data` changes a file, so that a test can end the world before each step.
+//! Nothing else in `data` changes a file, but for redb's commits, which are said here: so that a test can end the world
+//! before each step.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write as _};
@@ -22,6 +23,8 @@ pub(super) enum Step<'a> {
     Remove(&'a Path),
     /// What the names in the folder stand for is on the disk.
     SyncFolder(&'a Path),
+    /// A transaction of the file of tables, which is done by whoever says so.
+    Commit,
 }
 
 pub(super) fn perform(step: &Step<'_>) -> Result<()> {
@@ -37,7 +40,23 @@ pub(super) fn perform(step: &Step<'_>) -> Result<()> {
         Step::Rename(from, to) => std::fs::rename(from, to),
         Step::Remove(path) => std::fs::remove_file(path),
         Step::SyncFolder(path) => File::open(path)?.sync_all(),
+        Step::Commit => Ok(()),
     }
+}
+
+/// Puts a file that somebody else has made, under a name of files that are not whole yet, in its place.
+pub(super) fn adopt(fresh: &Path, path: &Path) -> Result<()> {
+    perform(&Step::Rename(fresh, path))?;
+    perform(&Step::SyncFolder(folder_of(path)))
+}
+
+/// The name of a file while it is not whole yet.
+pub(super) fn fresh(path: &Path) -> PathBuf {
+    // Two may be at work on files of one name, such as the same rule compiled twice.
+    static FILES: AtomicU64 = AtomicU64::new(0);
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(format!(".{}.{FRESH}", FILES.fetch_add(1, Relaxed)));
+    fresh.into()
 }
 
 /// The folder is there, and stays there.
@@ -51,11 +70,7 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
 
 /// Puts a file in the place of the one of that name, if there is one. Once done, it stays.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    // Two may be at work on files of one name, such as the same rule compiled twice.
-    static FILES: AtomicU64 = AtomicU64::new(0);
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(format!(".{}.{FRESH}", FILES.fetch_add(1, Relaxed)));
-    let fresh = PathBuf::from(fresh);
+    let fresh = fresh(path);
     let done = perform(&Step::Write(&fresh, content)).and_then(|()| perform(&Step::Rename(&fresh, path)));
     if let Err(error) = done {
         // The disk may be full.

@@ -37,7 +37,7 @@ fn state_of(versions: &[&str]) -> State {
         previous: None,
         layout: None,
     };
-    State { plugins: [("chat".to_owned(), chat)].into(), routes: None }
+    State { plugins: [("chat".to_owned(), chat)].into(), ..State::default() }
 }
 
 #[test]
@@ -265,6 +265,7 @@ prop_compose! {
     fn states()(
         plugins in prop::collection::btree_map("[a-z]{1,8}", (versions(), any::<u64>(), any::<Option<String>>()), 0..4),
         routes in prop::option::of(prop::collection::vec((".{0,9}", ".{0,9}", any::<i64>(), 0..3_usize), 0..4)),
+        stage in any::<u64>(),
     ) -> State {
         let plugin = |(versions, number, text): (Vec<String>, u64, Option<String>)| PluginState {
             active: versions.first().map(|version| ActiveVersion { version: version.clone() }),
@@ -292,6 +293,7 @@ prop_compose! {
         State {
             plugins: plugins.into_iter().map(|(name, it)| (name, plugin(it))).collect(),
             routes: routes.map(|routes| routes.into_iter().map(route).collect()),
+            stage,
         }
     }
 }

@@ -4,9 +4,11 @@ use super::known::{Before, Known, KnownPlugin};
 use super::refused::Refused;
 use super::version::{Origin, Version};
 use super::{Deployer, off_the_lanes};
+use crate::clock;
 use crate::config::RouteConfig;
 use crate::data::{ActiveVersion, PluginState, PreviousVersion, RouteState, State};
-use anyhow::Context as _;
+use crate::tables::Held;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -24,6 +26,27 @@ impl Deployer {
         let (disk, saved) = (self.disk.clone(), state.clone());
         off_the_lanes(move || disk.folder()?.map_or(Ok(()), |folder| folder.save(&saved))).await?.map_err(failed)?;
         *self.kept.lock() = Some(state);
+        Ok(())
+    }
+
+    /// What a code change has changed in durable tables gets to the disk as `next` does: the one when the other has.
+    pub(super) async fn stage(&self, next: &mut Known, held: &Held) -> Result<(), Refused> {
+        let changes = held.changes();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let number = clock::unix_ms().max(next.stage + 1);
+        let (node, disk, at_most) = (self.node.clone(), self.disk.clone(), self.pause());
+        let stage = move || match disk.folder()? {
+            None => Ok(()),
+            // What it was built on comes first.
+            Some(_) if !node.shared.tables.wait_until_written(at_most) => {
+                bail!("what tables have changed before is not on the disk yet (pause_ms_max)")
+            }
+            Some(folder) => folder.tables().stage(number, &changes),
+        };
+        off_the_lanes(stage).await?.map_err(failed)?;
+        next.stage = number;
         Ok(())
     }
 
@@ -89,7 +112,11 @@ fn to_keep(known: &Known) -> State {
         config: json(&route.config),
         on_trap: route.on_trap,
     };
-    State { plugins: plugins.collect(), routes: known.routes_are_set.then(|| known.routes.iter().map(route).collect()) }
+    State {
+        plugins: plugins.collect(),
+        routes: known.routes_are_set.then(|| known.routes.iter().map(route).collect()),
+        stage: known.stage,
+    }
 }
 
 /// What the binary or the configuration brings is not kept: a new one brings its own.
@@ -133,6 +160,7 @@ pub(super) fn restored(state: &State, routes: &[RouteConfig]) -> anyhow::Result<
         plugins: state.plugins.iter().map(plugin).collect(),
         routes: kept_routes.unwrap_or_else(|| Ok(routes.to_vec()))?,
         routes_are_set,
+        stage: state.stage,
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Known {
     pub routes: Vec<RouteConfig>,
     /// Whether the routes were set at run time; else they are the configuration's.
     pub routes_are_set: bool,
+    /// The number of the last code change that changed durable tables.
+    pub stage: u64,
 }
 
 /// One plugin.

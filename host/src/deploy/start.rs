@@ -36,7 +36,7 @@ impl Deployer {
     pub async fn start(
         node: Arc<Node>,
         config: &Config,
-        (disk, state): (Disk, State),
+        (disk, state): (Arc<Disk>, State),
         alarms: mpsc::UnboundedSender<Alarm>,
     ) -> anyhow::Result<Arc<Self>> {
         let deployer = Arc::new(Self {
@@ -46,7 +46,7 @@ impl Deployer {
             sources: config.plugins.clone(),
             alarms,
             keys: Arc::new(config.signing.clone()),
-            disk: Arc::new(disk),
+            disk,
             kept: parking_lot::Mutex::new(Some(state.clone())),
             known: ArcSwap::default(),
             one_at_a_time: tokio::sync::Mutex::default(),

@@ -38,9 +38,13 @@ impl Deployer {
             })?,
             _ => Vec::new(),
         };
+        let held = (change != CodeChange::None).then(|| self.node.shared.tables.hold(name));
         let ready = async {
             self.change_code(next, name, change, &prepared, &journal).await?;
             let prepared = self.go_live(prepared, &journal).await?;
+            if let Some(held) = &held {
+                self.stage(next, held).await?;
+            }
             self.keep(next).await.map(|()| prepared)
         };
         let prepared = match ready.await {
@@ -50,6 +54,7 @@ impl Deployer {
         self.store(next, name, prepared)?;
         // It has happened; what waited for that is done, or the log says that the host is broken.
         let _ = off_the_lanes(move || journal.keep()).await;
+        drop(held);
         drop(paused);
         self.settle(next, name).await;
         Ok(())

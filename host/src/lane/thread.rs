@@ -224,6 +224,7 @@ impl LaneThread {
 
     /// Resolves everything before anything becomes visible, so that an event fails as a whole.
     fn deliver(&mut self, event: &Event, mut outcome: Outcome) -> Answer {
+        self.wait_for_disk()?;
         let remove = std::mem::take(&mut outcome.remove);
         let prepared = if remove.len() as u64 > self.shared.limits.recipients_max {
             Err("the rule removed more PIDs than recipients_max".into())
@@ -245,6 +246,18 @@ impl LaneThread {
         }
         self.metrics.recipients.add(recipients);
         Ok(Routed { event: event.id, recipients })
+    }
+
+    /// With synchronous commits nobody learns of an event before what its plugin has changed in durable tables by now is on
+    /// the disk.
+    fn wait_for_disk(&mut self) -> Result<(), Unrouted> {
+        if !self.shared.tables.must_be_written(&self.plugin) {
+            return Ok(());
+        }
+        // What earlier events have sent does not wait for it.
+        self.fire();
+        let at_most = Duration::from_millis(self.shared.limits.commit_ms_max);
+        if self.shared.tables.wait_until_written(at_most) { Ok(()) } else { Err(Unrouted::Unwritten) }
     }
 
     fn prepare(&self, event: &Event, outcome: Outcome) -> Result<Vec<Prepared>, String> {

@@ -110,6 +110,10 @@ impl From<Unrouted> for Problem {
             Unrouted::Failed(words) => (StatusCode::BAD_GATEWAY, format!("the plugin failed on this event: {words}")),
             Unrouted::NoPlugin => (StatusCode::NOT_FOUND, "no plugin is mounted on this topic".into()),
             Unrouted::Gone => return Self::gone(),
+            Unrouted::Unwritten => {
+                let words = "what the rule has written is not on the disk in time (commit_ms_max); try again later";
+                (StatusCode::SERVICE_UNAVAILABLE, words.into())
+            }
             Unrouted::Busy => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the topic's lane is full; try again after Retry-After".into())
             }

@@ -1,22 +1,27 @@
 //! Tables in the manner of Erlang's ETS: which there are, and whose. They belong to the host and outlive the versions
 //! of a plugin. What one table can do is in `table`.
 
+mod durable;
 mod objects;
 mod past;
 mod state;
 mod table;
+mod unwritten;
 
 pub use objects::{CounterOp, Kind, Object, Options, Page};
 pub use table::Table;
+pub use unwritten::{Batch, Changes, Held, KeptValues, TableChanges, Unwritten};
 
 use crate::caller::Caller;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::history::Feed;
 use crate::limits::Limits;
+use durable::Durable;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// A table opened under a name with this prefix can be read by all plugins.
 const SHARED: &str = "shared:";
@@ -30,12 +35,37 @@ pub struct Tables {
     /// What all of them weigh.
     bytes: Arc<AtomicU64>,
     feed: Arc<Feed>,
+    keeping: Keeping,
+}
+
+/// What of them outlives a restart.
+pub struct Keeping {
+    /// Where changes of durable tables go.
+    pub unwritten: Arc<Unwritten>,
+    /// Tables that are durable whatever the rule says, by their full names.
+    pub durable: Vec<String>,
+    /// Whether an event is answered only once what it changed is on the disk.
+    pub synchronous: bool,
 }
 
 impl Tables {
-    /// None yet.
+    /// None yet, and durable ones are like others.
     pub fn new(limits: Arc<Limits>, feed: Arc<Feed>) -> Self {
-        Self { limits, by_name: Arc::default(), bytes: Arc::default(), feed }
+        let keeping = Keeping { unwritten: Arc::new(Unwritten::nowhere()), durable: Vec::new(), synchronous: false };
+        Self { limits, by_name: Arc::default(), bytes: Arc::default(), feed, keeping }
+    }
+
+    /// Those that were kept, and what becomes durable from now on.
+    #[must_use]
+    pub fn keeping(self, keeping: Keeping, kept: Changes) -> Self {
+        for (name, TableChanges { owner, kind, keys, .. }) in kept {
+            let options = Options { kind, ..Options::default() };
+            let table = Table::new(owner.clone(), &options, &self.limits, self.bytes.clone(), self.feed.clone());
+            let durable = Durable { unwritten: keeping.unwritten.clone(), name: name.clone(), owner, kind };
+            table.restore(durable, keys);
+            self.by_name.lock().insert(name.to_string(), Arc::new(table));
+        }
+        Self { keeping, ..self }
     }
 
     /// Opens a plugin's table, made at the first time. A shared one belongs to the plugin that opened it first.
@@ -46,13 +76,7 @@ impl Tables {
             drop(tables);
             same_kind(name, &table, &options)?;
             if *table.owner() == by.plugin {
-                let before = table.set_bounds(options.bounds());
-                if let Some(journal) = &by.journal {
-                    let table = table.clone();
-                    journal.record(STEP_BYTES, move || {
-                        table.set_bounds(before);
-                    })?;
-                }
+                self.open_again(by, &full_name, &table, &options)?;
             }
             return Ok(table);
         }
@@ -61,6 +85,7 @@ impl Tables {
         }
         let table =
             Arc::new(Table::new(by.plugin.clone(), &options, &self.limits, self.bytes.clone(), self.feed.clone()));
+        table.set_durable(self.durable(by, &full_name, &options));
         tables.insert(full_name.clone(), table.clone());
         drop(tables);
         if let Some(journal) = &by.journal {
@@ -68,6 +93,34 @@ impl Tables {
             journal.record(STEP_BYTES, move || drop(by_name.lock().remove(&full_name)))?;
         }
         Ok(table)
+    }
+
+    /// What it may hold, and whether that outlives a restart, is as its owner opened it last.
+    fn open_again(&self, by: &Caller, full_name: &str, table: &Arc<Table>, options: &Options) -> Allowed<()> {
+        let durable = self.durable(by, full_name, options);
+        let before = table.set_bounds(options.bounds());
+        let Some(journal) = &by.journal else {
+            table.set_durable(durable);
+            return Ok(());
+        };
+        let undone = table.clone();
+        journal.record(STEP_BYTES, move || {
+            undone.set_bounds(before);
+        })?;
+        let kept = table.clone();
+        journal.when_kept(move || kept.set_durable(durable));
+        Ok(())
+    }
+
+    fn durable(&self, by: &Caller, full_name: &str, options: &Options) -> Option<Durable> {
+        let Keeping { unwritten, durable, .. } = &self.keeping;
+        let is_durable = options.durable || durable.iter().any(|name| name == full_name);
+        is_durable.then(|| Durable {
+            unwritten: unwritten.clone(),
+            name: full_name.into(),
+            owner: by.plugin.clone(),
+            kind: options.kind,
+        })
     }
 
     /// The table as `open` would find it, nothing changed.
@@ -88,9 +141,6 @@ impl Tables {
         if own_name.is_empty() || own_name.len() > 255 || !own_name.bytes().all(plain) {
             return badarg("a table's name has 1 to 255 letters, digits, '_', '-' and '.'");
         }
-        if options.durable {
-            return badarg("this server keeps no tables across restarts yet: open the table without durable");
-        }
         options.max_objects = options.max_objects.min(self.limits.table_objects_max);
         options.max_bytes = options.max_bytes.min(self.limits.table_bytes_max);
         let full_name = if name == own_name { format!("{}:{name}", by.plugin) } else { name.to_owned() };
@@ -107,6 +157,26 @@ impl Tables {
         for (_, table) in self.list() {
             table.forget();
         }
+    }
+
+    /// What the plugin changes in durable tables gets to the disk as a whole, once the value is dropped.
+    pub fn hold(&self, plugin: &str) -> Held {
+        self.keeping.unwritten.hold(plugin)
+    }
+
+    /// Whether whoever learns now of an event of that plugin may learn of changes that a crash would lose.
+    pub fn must_be_written(&self, plugin: &str) -> bool {
+        self.keeping.synchronous && !self.keeping.unwritten.is_written(plugin)
+    }
+
+    /// Waits until all changes of durable tables by now are on the disk; false when that takes too long.
+    pub fn wait_until_written(&self, at_most: Duration) -> bool {
+        self.keeping.unwritten.wait_until_written(at_most)
+    }
+
+    /// What waits to be written, about.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.keeping.unwritten.bytes()
     }
 
     /// What all of them weigh, about.

@@ -1,7 +1,10 @@
 //! What tables are opened with, and what is written to them and read.
 
+use serde::{Deserialize, Serialize};
+
 /// How keys and values relate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// One value a key.
     Set,

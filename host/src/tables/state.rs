@@ -1,6 +1,7 @@
-//! What a table holds, under its lock: objects with what they weigh and when they expire, and for shadows what was there
-//! before.
+//! What a table holds, under its lock: objects with what they weigh and when they expire; for shadows what was there
+//! before; and if it is durable, where it says what has changed.
 
+use super::durable::Durable;
 use super::objects::{Bounds, CounterOp, Kind, Object};
 use crate::clock;
 use crate::denied::{Allowed, badarg};
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub(super) expiring: BinaryHeap<Reverse<(u64, Vec<u8>)>>,
     /// What keys had before, for shadows.
     pub(super) history: History<Vec<u8>, Vec<Stored>>,
+    /// If what it holds outlives a restart.
+    pub(super) durable: Option<Durable>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +50,7 @@ impl State {
             counted: 0,
             expiring: BinaryHeap::new(),
             history: History::new(feed),
+            durable: None,
         }
     }
 
@@ -117,8 +121,11 @@ impl State {
         }
     }
 
-    /// For shadows: what keys had before an event changed them.
+    /// Keys were changed by an event, and had this before: shadows may look back to it, and the disk is to follow.
     pub(super) fn remember(&mut self, event: u64, before: &Undo) {
+        if let Some(durable) = &self.durable {
+            durable.changed(before.keys(), &self.objects);
+        }
         if !self.history.is_wanted() {
             return;
         }

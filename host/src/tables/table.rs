@@ -1,13 +1,16 @@
 //! One table. Every call is atomic and isolated: it runs under the table's lock, and one that fails half-way is undone.
 
+use super::durable::{self, Durable};
 use super::objects::{Bounds, CounterOp, Kind, Object, Options, Page};
 use super::state::{State, Stored, Undo, weigh, weigh_undo};
+use super::unwritten::KeptValues;
 use crate::caller::Caller;
 use crate::clock;
 use crate::denied::{Allowed, Denied, badarg};
 use crate::history::{Feed, NOBODY};
 use crate::limits::Limits;
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -58,6 +61,45 @@ impl Table {
     /// New bounds take effect at once; which ones were there before.
     pub(super) fn set_bounds(&self, bounds: Bounds) -> Bounds {
         std::mem::replace(&mut self.state.lock().bounds, bounds)
+    }
+
+    /// Whether what it holds outlives a restart.
+    pub fn is_durable(&self) -> bool {
+        self.state.lock().durable.is_some()
+    }
+
+    /// From now on what it holds outlives a restart, or does not.
+    pub(super) fn set_durable(&self, durable: Option<Durable>) {
+        let mut state = self.state.lock();
+        match (&state.durable, &durable) {
+            // Nothing of it is on the disk, where it is not durable.
+            (None, Some(durable)) if state.count > 0 => durable.whole(&state.objects),
+            (Some(durable), None) => durable.whole(&BTreeMap::new()),
+            (None, Some(_)) => {}
+            (Some(_), Some(_)) | (None, None) => return,
+        }
+        state.durable = durable;
+    }
+
+    /// Puts in what was kept, which is on the disk already.
+    pub(super) fn restore(&self, durable: Durable, keys: impl IntoIterator<Item = (Vec<u8>, KeptValues)>) {
+        let mut state = self.state.lock();
+        let mut expired = Undo::new();
+        for (key, kept) in keys {
+            let count = kept.len();
+            let values = durable::stored(kept);
+            if values.len() < count {
+                expired.insert(key.clone(), Vec::new());
+            }
+            for stored in &values {
+                state.expire_at(stored.expires_ms, &key);
+            }
+            state.change(&key, &mut Undo::new(), |before| *before = values);
+        }
+        state.count_in(&self.all_bytes);
+        state.durable = Some(durable);
+        // What has expired while there was no server goes from the disk as well.
+        state.remember(NOBODY, &expired);
     }
 
     /// How many objects there are, and what they weigh.
@@ -217,6 +259,8 @@ impl Table {
                 Err(Denied::Limit("max-bytes"))
             } else if state.growth() > 0 && self.all_bytes.load(Relaxed) + state.growth() > self.all_bytes_max {
                 Err(Denied::Limit("tables_bytes_max"))
+            } else if state.durable.as_ref().is_some_and(|durable| !durable.has_room(undo.keys(), &state.objects)) {
+                Err(Denied::Limit("unwritten_bytes_max"))
             } else {
                 Ok(value)
             }

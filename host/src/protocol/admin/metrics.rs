@@ -19,6 +19,7 @@ pub(super) fn metrics(node: &Node) -> Reply {
         body_bytes: shared.bodies.taken(),
         unsent_bytes: crate::unsent::Unsent::bytes_now(),
         table_bytes: shared.tables.bytes(),
+        unwritten_bytes: shared.tables.unwritten_bytes(),
         topics: shared.subscriptions.topics() as u64,
         memberships: shared.groups.memberships(),
         timers: shared.timers.count() as u64,

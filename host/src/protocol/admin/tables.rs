@@ -18,7 +18,14 @@ pub(super) fn tables(node: &Node) -> Vec<Value> {
 fn about_table(name: &str, table: &Table) -> Value {
     let (objects, bytes) = table.size();
     let kind = format!("{:?}", table.kind()).to_lowercase();
-    json!({"name": name, "owner": &**table.owner(), "kind": kind, "size": objects, "bytes": bytes})
+    json!({
+        "name": name,
+        "owner": &**table.owner(),
+        "kind": kind,
+        "durable": table.is_durable(),
+        "size": objects,
+        "bytes": bytes,
+    })
 }
 
 /// One, with a page of what is in it.
