@@ -39,6 +39,8 @@ pub fn limits_help() -> String {
 }
 
 /// The flags of `volley serve`.
+// One truth a flag.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
     /// Where clients connect; port 0 takes a free one, which is printed [default: 127.0.0.1:8080]

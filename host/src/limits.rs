@@ -159,7 +159,7 @@ limits! {
     write_behind_ms = 100;
     /// Bytes of such changes that wait for the disk (about); a write to a durable table beyond is a system-limit.
     unwritten_bytes_max = 256 * MIB;
-    /// With synchronous_commit, what an event has changed in durable tables is on the disk within this time; else it fails
+    /// With `synchronous_commit`, what an event has changed in durable tables is on the disk within this time; else it fails
     /// with 503.
     commit_ms_max = 5_000;
     /// Bytes of the file of durable tables that are kept in memory besides the tables themselves.

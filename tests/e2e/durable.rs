@@ -1,6 +1,6 @@
 //! Tables that outlive the server, however it ends.
 //!
-//! `VOLLEY_TEST_KILLS=N` says how often a server is killed amid writes, and amid code changes (6).
+//! `VOLLEY_TEST_KILLS=N` says how often a server is killed amid writes, and amid code changes (8).
 
 use crate::client::{events, publish, try_publish};
 use crate::guests::{self, reversible};
@@ -170,7 +170,7 @@ fn kept(server: &Server, writer: usize) -> usize {
 
 #[test]
 fn with_synchronous_commits_a_kill_loses_nothing_that_was_answered() {
-    let (mut all, rounds) = (0, times("VOLLEY_TEST_KILLS", 6));
+    let (mut all, rounds) = (0, times("VOLLEY_TEST_KILLS", 8));
     for round in 0..rounds {
         let place = Place::new(&["--synchronous-commit"]);
         let server = place.start();
@@ -227,7 +227,7 @@ fn killed_amid_code_changes_the_tables_have_the_layout_of_the_active_version() {
     let b = operator.push(&reversible(&json!({"name": "b", "release": "0.2.0", "layout": 2})));
     drop((operator, server));
     let mut seen = BTreeSet::new();
-    for round in 0..times("VOLLEY_TEST_KILLS", 6) {
+    for round in 0..times("VOLLEY_TEST_KILLS", 8) {
         let server = place.start();
         let operator = Operator::of(&server, "versions");
         let is_second = operator.active() == b;

@@ -170,9 +170,9 @@ fn an_operator_makes_a_table_durable_and_a_code_change_only_if_it_happens() {
         tables.open(&by, "plain", Options { durable: true, ..Options::default() }).unwrap();
         assert!(!plain.is_durable(), "it is not sure yet");
         if happens {
-            journal.keep()
+            journal.keep();
         } else {
-            journal.undo()
+            journal.undo();
         }
         write(&unwritten, &mut disk);
         assert_eq!(disk.contains_key("ann:plain"), happens);

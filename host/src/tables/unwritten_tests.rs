@@ -78,7 +78,9 @@ fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Release => {
                 let changes = held.take().map_or_else(Vec::new, |(_held, changes)| changes);
-                changes.iter().for_each(|changes| apply(&mut now, 0, changes));
+                for changes in &changes {
+                    apply(&mut now, 0, changes);
+                }
                 None
             }
             Step::Write if !is_empty(&unwritten) => {
@@ -129,7 +131,7 @@ fn whoever_waits_is_told_when_it_is_written_and_not_before() {
         move || {
             let mut written = 0;
             // An hour: it is only for who waits that this is quick.
-            while let Some(batch) = unwritten.take(Duration::from_secs(3600)) {
+            while let Some(batch) = unwritten.take(Duration::from_hours(1)) {
                 written += batch.changes.values().map(|table| table.keys.len()).sum::<usize>();
                 unwritten.written(&batch);
             }
@@ -138,7 +140,7 @@ fn whoever_waits_is_told_when_it_is_written_and_not_before() {
     });
     for key in 2..100 {
         record(&unwritten, key);
-        assert!(unwritten.wait_until_written(Duration::from_secs(60)));
+        assert!(unwritten.wait_until_written(Duration::from_mins(1)));
         assert!(is_empty(&unwritten));
     }
     record(&unwritten, 100);
@@ -152,7 +154,7 @@ fn with_nowhere_to_go_nothing_waits() {
     record(&unwritten, 1);
     let waiting = thread::spawn({
         let unwritten = unwritten.clone();
-        move || unwritten.wait_until_written(Duration::from_secs(60))
+        move || unwritten.wait_until_written(Duration::from_mins(1))
     });
     unwritten.forget();
     assert!(waiting.join().unwrap(), "nobody waits for ever");
