@@ -198,7 +198,7 @@ limits! {
     idempotency_keys_max = 100_000;
     /// The body of an operator's call, but for a component; more is a 413.
     admin_body_bytes_max = MIB;
-    /// Bytes of the pushed components in the data folder; a push beyond is refused.
+    /// Bytes of the pushed components, in the data folder or with `--ephemeral` in memory; a push beyond is refused.
     versions_bytes_max = 1024 * MIB;
     /// Bytes of compiled code kept in the data folder, so that a start need not compile; what was used longest ago goes.
     code_cache_bytes_max = 512 * MIB;

@@ -24,11 +24,13 @@ pub struct Counts {
     pub lanes: u64,
     /// Plugins.
     pub plugins: u64,
+    /// Whether pushed components stay in memory.
+    pub is_ephemeral: bool,
 }
 
 /// Bytes at most, by what they are for.
 pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
-    let Counts { lanes, plugins } = *counts;
+    let Counts { lanes, plugins, is_ephemeral } = *counts;
     let waiting = limits.lane_queue_events_max + limits.lane_slow_events_max + limits.lane_batch_events_max;
     vec![
         ("sessions", limits.sessions_bytes_max),
@@ -47,6 +49,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("unwritten", 2 * limits.unwritten_bytes_max + limits.table_file_cache_bytes_max),
         ("groups", limits.group_members_max * MEMBERSHIP_BYTES),
         ("timers", plugins * (limits.timers_bytes_max + limits.timers_max * TIMER_BYTES)),
+        ("pushed components", if is_ephemeral { limits.versions_bytes_max } else { 0 }),
         // Of one code change: they are done one after the other.
         ("undo", limits.undo_bytes_max),
         ("plugin logs", plugins * plugin_log(limits)),
@@ -76,14 +79,15 @@ mod tests {
 
     #[test]
     fn a_bound_that_is_lowered_lowers_the_sum() {
-        let counts = Counts { lanes: 2, plugins: 1 };
-        let sum = |limits: &Limits| bounds(limits, &counts).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let counts = Counts { lanes: 2, plugins: 1, is_ephemeral: true };
+        let sum = |limits: &Limits| super::bounds(limits, &counts).iter().map(|(_, bytes)| bytes).sum::<u64>();
         let default = sum(&Limits::default());
-        for name in ["mailboxes_bytes_max", "lane_queue_bytes_max", "instance_bytes_max", "tables_bytes_max"] {
+        let bounds = ["mailboxes_bytes_max", "lane_queue_bytes_max", "instance_bytes_max", "tables_bytes_max"];
+        for name in bounds.into_iter().chain(["versions_bytes_max", "unwritten_bytes_max"]) {
             let mut limits = Limits::default();
             assert!(limits.set(name, 1 << 20));
             assert!(sum(&limits) + (60 << 20) < default, "{name}");
         }
-        assert!(words(&bounds(&Limits::default(), &counts)).contains("tables 2048, "));
+        assert!(words(&super::bounds(&Limits::default(), &counts)).contains("tables 2048, "));
     }
 }

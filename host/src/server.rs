@@ -83,7 +83,8 @@ impl Server {
         let (alarms, alarmed) = mpsc::unbounded_channel();
         let deployer = Deployer::start(node.clone(), &config, (disk, state), alarms).await?;
         let plugins = node.routes.load().plugins().len() as u64;
-        let counts = Counts { lanes: plugins * config.lanes as u64, plugins };
+        let is_ephemeral = config.data == Data::Off;
+        let counts = Counts { lanes: plugins * config.lanes as u64, plugins, is_ephemeral };
         tracing::info!("memory at most, by the limits: {}", memory::words(&memory::bounds(&shared.limits, &counts)));
 
         let (stop_workers, stopped) = watch::channel(false);

@@ -42,6 +42,22 @@ fn of_two_operators_at_once_one_is_told() {
     assert_eq!(stamps(&server, "v.deploys")[0], "a");
 }
 
+/// Where nothing is kept on disk, what is pushed is in memory: under one bound, whatever names it is pushed under.
+#[test]
+fn pushed_versions_have_room_together() {
+    let room = named("a").len() * 5 / 2;
+    let limit = format!("versions_bytes_max={room}");
+    let (server, operator) = Server::start_with_version(&named("a"), &["--limit", &limit]);
+    let b = operator.push(&named("b"));
+    let other = Operator::of(&server, "other");
+    other.push(&named("c"));
+    other.push(&named("c"));
+    let said = refused(&other.try_push(&named("d")), 409);
+    assert!(said.contains("versions_bytes_max") && said.contains("purge"), "{said}");
+    operator.forget(&b);
+    other.push(&named("d"));
+}
+
 #[test]
 fn versions_go_by_their_beginnings() {
     let (server, operator) = Server::start_with_version(&named("a"), &[]);

@@ -6,6 +6,7 @@ use super::version::{Component, Origin, Version};
 use super::{Deployer, off_the_lanes};
 use crate::clock;
 use crate::config::check_name;
+use crate::limits::Limits;
 use crate::router::{Guest, Mounted};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -16,6 +17,19 @@ pub struct Pushed {
     pub version: Arc<Version>,
     /// Whether it was not there before.
     pub is_new: bool,
+}
+
+/// Without a data folder what is pushed is in memory, and bounded all the same.
+fn check_room(known: &Known, replaced: u64, version: &Version, limits: &Limits) -> Result<(), Refused> {
+    let versions = known.plugins.values().flat_map(|plugin| &plugin.versions);
+    let others = versions.map(|version| version.bytes_here()).sum::<u64>() - replaced;
+    if others + version.bytes_here() <= limits.versions_bytes_max {
+        return Ok(());
+    }
+    Err(Refused::Conflict(format!(
+        "the pushed versions have {others} bytes and may have {} (versions_bytes_max): purge a plugin's old ones first",
+        limits.versions_bytes_max
+    )))
 }
 
 impl Deployer {
@@ -45,6 +59,9 @@ impl Deployer {
         }
         if self.put(&component, signature).await? {
             version.is_kept();
+        } else {
+            let others = plugin.versions.iter().filter(|known| known.id == version.id).map(|same| same.bytes_here());
+            check_room(&self.known(), others.sum(), &version, limits)?;
         }
         let version = Arc::new(version);
         // What the binary brought and somebody pushes is kept from now on; what was pushed before may have been damaged

@@ -128,6 +128,14 @@ impl Version {
         *self.rule.lock() = Arc::downgrade(rule);
     }
 
+    /// Bytes of a pushed component that is in memory, since nothing is kept on disk.
+    pub(super) fn bytes_here(&self) -> u64 {
+        match &self.component {
+            Component::Here(component) if self.origin == Origin::Pushed => component.len() as u64,
+            Component::Here(_) | Component::Kept => 0,
+        }
+    }
+
     /// Its bytes are on disk from now on.
     pub(super) fn is_kept(&mut self) {
         self.component = Component::Kept;
