@@ -31,9 +31,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::value_parser;
 
-use crate::child::{Server, System, VOLLEY_ARGUMENTS, words};
+use crate::child::{Server, System, words};
 use crate::client::{Came, Client, Then};
-use crate::dialect::{Dialect, read_gap, read_polled, read_published, write_post};
+use crate::dialect::{Dialect, read_gap, read_polled, write_post};
 use crate::percentile::percentile;
 use crate::process;
 use crate::response::Response;
@@ -149,13 +149,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let volley = options.volley.canonicalize().with_context(|| options.volley.display().to_string())?;
     let probe = Probe::find(options.probe.as_deref(), &volley)?;
     let probe_path = probe.file.to_str().context("a path that is no text")?;
-    let mut arguments = words(&VOLLEY_ARGUMENTS);
-    arguments.extend(["--plugin".into(), format!("probe={probe_path}"), "--route".into(), "room.>=probe".into()]);
+    let mut arguments = words(&["--plugin", &format!("probe={probe_path}"), "--route", "room.>=probe"]);
     for (name, value) in LIMITS {
         arguments.extend(["--limit".into(), format!("{name}={value}")]);
     }
-    let system = System { name: "volley", dialect: Dialect::Volley, program: volley, arguments };
-    let mut load = Load::start(Server::start(&system, &[])?, options.spin_us)?;
+    let server = Server::start(&System::volley(volley, arguments), &[])?;
+    let mut load = Load::start(server, options.spin_us)?;
     let figures = load.measure(options).map_err(|error| load.server.explain(&error))?;
     if options.json {
         println!("{:#}", figures.json());
@@ -205,7 +204,11 @@ impl Load {
     fn turn(&mut self) -> Result<usize> {
         let Self { client, roles, subscribers, idle, under_way, tally, .. } = self;
         client.turn(TURN, |id, came, out| {
-            let Came::Response(response) = came else { return Ok(Then::Idle) };
+            let response = match came {
+                Came::Response(response) => response,
+                Came::Broken(error) => return Err(error),
+                Came::Connected | Came::Rested => return Ok(Then::Idle),
+            };
             match &roles[id] {
                 Role::Subscriber(index) => {
                     subscribers[*index].take(&response, tally)?;
@@ -438,7 +441,7 @@ impl Tally {
         let micros = publish.sent.elapsed().as_micros() as u32;
         match response.status {
             200 => {
-                let recipients = read_published(response)?;
+                let recipients = Dialect::Volley.read_published(response)?;
                 self.miscounted += u64::from(recipients != SUBSCRIBERS_PER_TOPIC as u64);
                 self.accepted.push((publish.number, publish.topic));
                 self.accepted_micros.push(micros);
