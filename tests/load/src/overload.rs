@@ -38,7 +38,7 @@ use crate::percentile::percentile;
 use crate::process;
 use crate::response::Response;
 use crate::soak::Probe;
-use figures::{Bound, Figures};
+use figures::{Bound, Figures, Seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     probe: Option<PathBuf>,
     /// How long the overload lasts
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// How many times the capacity is published
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=100))]
@@ -299,9 +299,10 @@ impl Load {
             asked: rate,
             offered: f64::from(self.published - published_before) / options.seconds as f64,
             flow: flood.accepted_per_s,
+            worst_second: flood.accepted_in_worst_second,
             accepted: (tally.accepted.len() - accepted_before) as u64,
             refused: tally.refusal_micros.len() as u64,
-            accepted_p99_ms: millis(&tally.accepted_micros, 99.0),
+            accepted_ms: [50.0, 99.0, 99.9].map(|percent| millis(&tally.accepted_micros, percent)),
             refusal_ms: [50.0, 99.0, 100.0].map(|percent| millis(&tally.refusal_micros, percent)),
             fresh: tally.fresh_micros.len() as u64,
             fresh_ms: [50.0, 99.0, 100.0].map(|percent| millis(&tally.fresh_micros, percent)),
@@ -341,6 +342,7 @@ impl Load {
     fn flood(&mut self, rate: f64, time: Duration) -> Result<Flood> {
         let start = Instant::now();
         let (mut due_before, mut filled) = (0, None);
+        let mut seconds = Seconds::default();
         let (mut fresh_at, mut memory_at, mut peak_bytes) = (start, start, 0);
         while start.elapsed() < time {
             let due = (start.elapsed().as_secs_f64() * rate) as u64;
@@ -362,13 +364,17 @@ impl Load {
                 memory_at = now + LOOK_AT_MEMORY_EVERY;
                 peak_bytes = peak_bytes.max(process::memory(self.server.pid())?.resident_bytes);
             }
+            if filled.is_some() {
+                seconds.note(now, self.tally.accepted.len());
+            }
             if filled.is_none() && start.elapsed() > FILLING_TIME {
                 filled = Some((now, self.tally.accepted.len()));
             }
         }
         let (since, before) = filled.unwrap_or((start, 0));
         let accepted_per_s = (self.tally.accepted.len() - before) as f64 / since.elapsed().as_secs_f64();
-        Ok(Flood { accepted_per_s, peak_bytes })
+        let accepted_in_worst_second = seconds.worst.unwrap_or(accepted_per_s);
+        Ok(Flood { accepted_per_s, accepted_in_worst_second, peak_bytes })
     }
 
     /// How long after the end of the load single publishes are quick again; none if they are not in time.
@@ -411,6 +417,7 @@ impl Load {
 
 struct Flood {
     accepted_per_s: f64,
+    accepted_in_worst_second: f64,
     peak_bytes: u64,
 }
 
