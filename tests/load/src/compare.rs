@@ -15,6 +15,7 @@ use crate::report::{Column, Figure, NotRun, Report, Section};
 use crate::workload::Workload;
 
 #[derive(clap::Args)]
+#[command(after_long_help = FIGURES)]
 pub(crate) struct Options {
     /// The `volley` binary [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
@@ -95,6 +96,8 @@ enum Name {
     ErlangList,
 }
 
+const FIGURES: &str = "The kernel's memory per poll is what that of the whole machine grew by, and has both ends of each \
+connection in it. tests/load/README.md says what the other figures count and how the peers are set up.";
 /// Deliveries of a broadcast workload, in so many broadcasts.
 const BROADCAST_DELIVERIES: u32 = 20_000;
 

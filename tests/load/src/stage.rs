@@ -177,9 +177,8 @@ impl Stage {
     }
 
     fn vitals(&self) -> Result<(CpuTime, u64)> {
-        let family = process::family(self.pid)?;
-        let resident = family.iter().map(|pid| process::memory(*pid).map(|memory| memory.resident_bytes));
-        Ok((CpuTime::of_family(self.pid)?, resident.sum::<Result<u64>>()?))
+        let resident_bytes = process::family_memory_quickly(self.pid)?.resident_bytes;
+        Ok((CpuTime::of_family(self.pid)?, resident_bytes))
     }
 
     /// Turns until the server has worked off what came, the polls that follow answers included; soon, but not as sure as
