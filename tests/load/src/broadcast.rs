@@ -44,7 +44,8 @@ fn broadcast_once(stage: &mut Stage, server: &Server, spent: &mut Spent) -> Resu
     stage.publish(0)?;
     stage.await_deliveries()?;
     spent.client_seconds += CpuTime::of_driver()?.seconds_since(&of_client);
-    spent.server_seconds += stage.rest()?.server.seconds_since(&of_server);
+    let rest = stage.rest()?;
+    spent.server_seconds += (rest.server.seconds_since(&of_server) - rest.idle_seconds).max(0.0);
     spent.deliveries += stage.crowd.tally.deliveries - before;
     let mut latencies = std::mem::take(&mut stage.crowd.tally.latencies);
     latencies.sort_unstable();

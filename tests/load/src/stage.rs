@@ -49,10 +49,12 @@ pub(crate) struct Stage {
     given_up: u64,
 }
 
-/// When a server came to rest, and the CPU time that it had used then.
+/// A reading of a server that has come to rest.
 pub(crate) struct Rest {
     pub(crate) at: Instant,
     pub(crate) server: CpuTime,
+    /// What it used in a window without work; the reading has one in it.
+    pub(crate) idle_seconds: f64,
 }
 
 impl Stage {
@@ -185,7 +187,7 @@ impl Stage {
     /// [`Self::settle`].
     pub(crate) fn rest(&mut self) -> Result<Rest> {
         let start = Instant::now();
-        let mut before = Rest { at: start, server: CpuTime::of_family(self.pid)? };
+        let mut before = (start, CpuTime::of_family(self.pid)?);
         let mut quiet_windows = 0;
         loop {
             let window_end = Instant::now() + REST_WINDOW;
@@ -193,12 +195,12 @@ impl Stage {
             while Instant::now() < window_end {
                 came += self.turn(window_end.saturating_duration_since(Instant::now()))?;
             }
-            let now = Rest { at: Instant::now(), server: CpuTime::of_family(self.pid)? };
-            let quiet = came == 0 && now.server.seconds_since(&before.server) <= REST_CPU_SECONDS;
-            quiet_windows = if quiet { quiet_windows + 1 } else { 0 };
+            let now = (Instant::now(), CpuTime::of_family(self.pid)?);
+            let used = now.1.seconds_since(&before.1);
+            quiet_windows = if came == 0 && used <= REST_CPU_SECONDS { quiet_windows + 1 } else { 0 };
             // What is left of the work may end in the first of the two, and is in the reading after it.
             if quiet_windows == 2 || start.elapsed() > SETTLE_TIME_MAX {
-                return Ok(before);
+                return Ok(Rest { at: before.0, server: before.1, idle_seconds: used });
             }
             before = now;
         }
