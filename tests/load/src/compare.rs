@@ -175,7 +175,7 @@ impl Options {
                 Ok(system) => systems.push(system),
                 // Who names a binary wants that one.
                 Err(error) if name == "volley" && self.volley.is_some() => return Err(error),
-                Err(error) => not_run.push((name, format!("{error:#}"))),
+                Err(error) => not_run.push((name.to_owned(), format!("{error:#}"))),
             }
         }
         Ok((systems, not_run))
@@ -183,10 +183,16 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let workloads = options.workloads();
-    workloads.iter().try_for_each(Workload::check_files)?;
     let folder = Folder::new()?;
-    let (systems, not_run) = options.systems(&folder)?;
+    let (systems, mut not_run) = options.systems(&folder)?;
+    let mut workloads = options.workloads();
+    workloads.retain(|workload| match workload.check_files() {
+        Ok(()) => true,
+        Err(error) => {
+            not_run.push((workload.title(), format!("{error:#}")));
+            false
+        }
+    });
     for (name, why) in &not_run {
         eprintln!("not run: {name}: {why}");
     }

@@ -57,8 +57,8 @@ pub(crate) struct Column {
     pub(crate) ours: bool,
 }
 
-/// A system that is not there, and why.
-pub(crate) type NotRun = (&'static str, String);
+/// A system that is not there or a workload that takes too much, and why.
+pub(crate) type NotRun = (String, String);
 
 pub(crate) struct Report {
     columns: Vec<Column>,
@@ -198,8 +198,7 @@ impl Report {
         };
         let workloads: Vec<Value> = self.sections.iter().map(workload).collect();
         let systems: Vec<_> = self.columns.iter().map(|column| column.name).collect();
-        let not_run: Map<String, Value> =
-            self.not_run.iter().map(|(name, why)| ((*name).to_owned(), json!(why))).collect();
+        let not_run: Map<String, Value> = self.not_run.iter().map(|(name, why)| (name.clone(), json!(why))).collect();
         json!({ "systems": systems, "not_run": not_run, "workloads": workloads })
     }
 
@@ -261,7 +260,7 @@ mod tests {
         }
         let column = |name, ours| Column { name, ours };
         let columns = vec![column("limit", true), column("volley", true), column("nchan-1", false)];
-        let mut report = Report::new(columns, vec![("erlang-list", "no erl".to_owned())]);
+        let mut report = Report::new(columns, vec![("erlang-list".to_owned(), "no erl".to_owned())]);
         report.sections.push(section);
         report
     }

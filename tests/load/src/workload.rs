@@ -60,11 +60,7 @@ impl Workload {
             Self::Neighbours(neighbours) => neighbours.connections(),
         };
         let (needed, allowed) = (connections as u64 + SPARE_FILES, process::file_limit());
-        ensure!(
-            needed <= allowed,
-            "{}: takes {needed} open files a process, {allowed} are allowed (ulimit -n)",
-            self.title()
-        );
+        ensure!(needed <= allowed, "it takes {needed} open files a process, {allowed} are allowed (ulimit -n)");
         Ok(())
     }
 
