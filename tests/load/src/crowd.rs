@@ -222,3 +222,55 @@ impl Crowd {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 24 Nov 2026 21:40:32 GMT\r\nEtag: 3";
+
+    fn take(crowd: &mut Crowd, id: usize, room: u32, number: u32) -> String {
+        let body = format!(r#"{{"load":[{room},{number},0],"pad":""}}"#);
+        let response = Response { status: 200, head: HEAD, body: body.as_bytes() };
+        let mut out = Vec::new();
+        assert!(matches!(crowd.take(id, Came::Response(response), &mut out).unwrap(), Then::Send));
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Two in each of the rooms 5 and 6; all have been greeted.
+    fn crowd() -> Crowd {
+        let mut crowd = Crowd::new(Dialect::Nchan, Clock::start(), 4, Rooms { first: 5, count: 2 });
+        for id in 0..4 {
+            let next = take(&mut crowd, id, 5 + id as u32 % 2, 0);
+            assert!(next.contains("If-None-Match: 3"), "{next}");
+        }
+        crowd
+    }
+
+    #[test]
+    fn what_is_lost_doubled_late_or_astray_is_counted() {
+        let mut crowd = crowd();
+        assert_eq!((crowd.tally.opened, crowd.tally.deliveries, crowd.present(6)), (4, 0, 2));
+        for number in [1, 3, 2, 3, 5] {
+            take(&mut crowd, 0, 5, number);
+        }
+        take(&mut crowd, 1, 5, 1);
+        let tally = &crowd.tally;
+        assert_eq!((tally.deliveries, tally.doubled, tally.reordered, tally.misnumbered), (6, 1, 1, 1));
+        // Five in room 5, of which one member lacks one and the other all; in room 6 one of two is missing.
+        assert_eq!(crowd.expected(&[5, 1]) - crowd.distinct(), 1 + 5 + 1);
+    }
+
+    #[test]
+    fn who_has_left_is_expected_nowhere() {
+        let mut crowd = crowd();
+        crowd.leave(2);
+        crowd.leave(2);
+        assert_eq!((crowd.present(5), crowd.expected(&[3, 1])), (1, 3 + 2));
+    }
+
+    #[test]
+    fn a_broken_connection_is_an_error_unless_somebody_allows_for_it() {
+        assert!(crowd().take(0, Came::Broken(anyhow::anyhow!("reset")), &mut Vec::new()).is_err());
+    }
+}
