@@ -200,11 +200,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut report = Report::new(columns.collect(), not_run);
     for workload in &workloads {
         report.sections.push(measure(workload, &systems, options.rounds)?);
+        // At once: all of them take a while, and who ends the run early keeps what there is.
+        if !options.json {
+            print!("{}", report.last_table());
+        }
     }
     if options.json {
         println!("{:#}", report.json());
     } else {
-        print!("{}", report.table());
+        print!("{}", report.omissions());
     }
     let faults = report.faults();
     ensure!(faults.is_empty(), "unsound: {}", faults.join("; "));
