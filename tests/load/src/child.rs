@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::SocketAddrV4;
+use std::net::{SocketAddrV4, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,9 +12,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use clap::ValueEnum;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 
 use crate::dialect::Dialect;
+use crate::process;
 
 /// A server may compile its bundled components before it is ready.
 const READY_TIME_MAX: Duration = Duration::from_mins(1);
@@ -22,9 +24,11 @@ const READY_TIME_MAX: Duration = Duration::from_mins(1);
 const STDERR_BYTES_MAX: usize = 4096;
 /// A server that dies takes its connections first; its status is there a moment later.
 const DEATH_TIME_MAX: Duration = Duration::from_millis(300);
+/// How long a server may take to end its own processes.
+const FAMILY_END_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A Volley of its own, on free ports.
-pub(crate) const VOLLEY_ARGUMENTS: [&str; 7] =
+const VOLLEY_ARGUMENTS: [&str; 7] =
     ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-no-token", "--ephemeral"];
 
 /// Arguments of a command, owned.
@@ -38,12 +42,42 @@ pub(crate) struct System {
     pub(crate) dialect: Dialect,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
+    pub(crate) shape: Shape,
+}
+
+/// What it takes to know that a server is there, and to end it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One process, which says on stdout where it listens.
+    Tells,
+    /// Says nothing; listens there once it takes connections. It has processes of its own, which only it can end.
+    ListensAt(SocketAddrV4),
+}
+
+impl Shape {
+    /// The signal by which the kernel ends it should the driver die.
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Tells => "kill",
+            Self::ListensAt(_) => "term",
+        }
+    }
+}
+
+impl System {
+    /// A Volley of its own, with further arguments.
+    pub(crate) fn volley(program: PathBuf, further: impl IntoIterator<Item = String>) -> Self {
+        let mut arguments = words(&VOLLEY_ARGUMENTS);
+        arguments.extend(further);
+        Self { name: "volley", dialect: Dialect::Volley, program, arguments, shape: Shape::Tells }
+    }
 }
 
 /// A running server.
 pub(crate) struct Server {
     name: &'static str,
     dialect: Dialect,
+    shape: Shape,
     child: Child,
     listen: SocketAddrV4,
     admin: Option<SocketAddrV4>,
@@ -62,7 +96,7 @@ impl Server {
     /// Starts `system`, with these variables set, and returns when it has said where it listens.
     pub(crate) fn start(system: &System, environment: &[(&str, &str)]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["child", &std::process::id().to_string()])
+            .args(["child", "--end-with", system.shape.ending(), &std::process::id().to_string()])
             .arg(&system.program)
             .args(&system.arguments)
             .envs(environment.iter().copied())
@@ -77,20 +111,35 @@ impl Server {
         let mut server = Self {
             name: system.name,
             dialect: system.dialect,
+            shape: system.shape,
             child,
             listen: SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
             admin: None,
             stderr,
         };
-        let line = first_line.recv_timeout(READY_TIME_MAX);
-        let listen = line
-            .map_err(|_| anyhow!("ended, or said nothing on stdout for {READY_TIME_MAX:?}"))
-            .and_then(|line| parse_ready(&line));
-        match listen {
+        let ready = match system.shape {
+            Shape::Tells => {
+                let line = first_line.recv_timeout(READY_TIME_MAX);
+                line.map_err(|_| anyhow!("ended, or said nothing on stdout for {READY_TIME_MAX:?}"))
+                    .and_then(|line| parse_ready(&line))
+            }
+            Shape::ListensAt(address) => server.await_listener(address).map(|()| (address, None)),
+        };
+        match ready {
             Ok((listen, admin)) => (server.listen, server.admin) = (listen, admin),
             Err(error) => return Err(server.explain(&error)),
         }
         Ok(server)
+    }
+
+    fn await_listener(&mut self, address: SocketAddrV4) -> Result<()> {
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            ensure!(self.child.try_wait()?.is_none(), "ended before it listened");
+            ensure!(start.elapsed() < READY_TIME_MAX, "does not listen at {address} after {READY_TIME_MAX:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -130,6 +179,17 @@ impl Server {
         bail!("the drain is not done in {time:?}")
     }
 
+    /// Ends it with the processes of its own; those that outlive it by pid.
+    fn end_family(&mut self) {
+        let family = process::family(self.pid()).unwrap_or_default();
+        if self.drain(FAMILY_END_TIME_MAX).is_err() {
+            for pid in family.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+                // An error means that it is dead already.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+
     /// Adds to an error what the server has to say about it: how it ended, if it did, and the end of its stderr.
     pub(crate) fn explain(&mut self, error: &anyhow::Error) -> anyhow::Error {
         thread::sleep(DEATH_TIME_MAX);
@@ -149,6 +209,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.shape, Shape::ListensAt(_)) {
+            self.end_family();
+        }
         // By pid, through the handle; an error means that it is dead already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -203,6 +266,9 @@ fn is_panic(line: &str) -> bool {
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// The signal that it gets when the driver dies
+    #[arg(long, value_enum)]
+    end_with: Ending,
     /// The driver's process id
     parent: i32,
     /// What to become
@@ -210,9 +276,19 @@ pub(crate) struct Options {
     command: Vec<OsString>,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Ending {
+    Kill,
+    Term,
+}
+
 /// Runs in the child: asks the kernel to end it with the driver, then becomes the server. The pid stays the same.
 pub(crate) fn become_command(options: &Options) -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let signal = match options.end_with {
+        Ending::Kill => Signal::KILL,
+        Ending::Term => Signal::TERM,
+    };
+    set_parent_process_death_signal(Some(signal))?;
     // The driver may have died before the kernel was asked.
     if getppid() != Pid::from_raw(options.parent) {
         bail!("the driver is gone");

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 
 use crate::connection::Connection;
 use crate::poller::Poller;
@@ -22,6 +22,10 @@ pub(crate) enum Came<'a> {
     Response(Response<'a>),
     /// The rest asked for with [`Then::Rest`] is over.
     Rested,
+    /// What was begun with [`Client::begin`] is a connection.
+    Connected,
+    /// The connection could not be made, has failed or was closed; it is gone, whatever the caller wants next.
+    Broken(Error),
 }
 
 /// What a connection does next.
@@ -36,7 +40,8 @@ pub(crate) enum Then {
 
 pub(crate) struct Client {
     poller: Poller,
-    connections: Vec<Connection>,
+    /// By id; those that broke are gone.
+    connections: Vec<Option<Connection>>,
     buffer: Box<[u8]>,
     request: Vec<u8>,
     /// In order of their time, since every rest is equally long.
@@ -59,7 +64,16 @@ impl Client {
         let id = self.connections.len();
         let connection = Connection::open(server, id).with_context(|| format!("connection {id}"))?;
         self.poller.watch(&connection, id)?;
-        self.connections.push(connection);
+        self.connections.push(Some(connection));
+        Ok(id)
+    }
+
+    /// Begins to open a connection, and does not wait for it: [`Came::Connected`] or [`Came::Broken`] follows.
+    pub(crate) fn begin(&mut self, server: SocketAddrV4) -> Result<usize> {
+        let id = self.connections.len();
+        let connection = Connection::begin(server, id).with_context(|| format!("connection {id}"))?;
+        self.poller.watch_connecting(&connection, id)?;
+        self.connections.push(Some(connection));
         Ok(id)
     }
 
@@ -67,7 +81,7 @@ impl Client {
     pub(crate) fn send(&mut self, id: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         self.request.clear();
         write(&mut self.request);
-        self.connections[id].send(&self.request)
+        self.connections[id].as_mut().context("a request on a broken connection")?.send(&self.request)
     }
 
     /// Waits for at most `timeout`, then gives each complete response to `on`, with a place for the next request of
@@ -76,30 +90,49 @@ impl Client {
     where
         F: FnMut(usize, Came<'_>, &mut Vec<u8>) -> Result<Then>,
     {
-        let mut came = 0;
+        let mut responses = 0;
         for index in 0..self.poller.wait(Some(timeout))? {
             let id = self.poller.ready(index);
             self.request.clear();
-            let received = self.connections[id].receive(&mut self.buffer);
-            let Some(response) = received.with_context(|| format!("connection {id}"))? else {
-                continue;
+            let Some(connection) = &mut self.connections[id] else { continue };
+            let came = if connection.is_connecting() {
+                self.poller.watch_connected(&*connection, id)?;
+                connection.connected().map(|()| Some(Came::Connected))
+            } else {
+                connection.receive(&mut self.buffer).map(|response| response.map(Came::Response))
             };
-            came += 1;
-            let then = on(id, Came::Response(response), &mut self.request)?;
+            let then = match came {
+                Ok(None) => continue,
+                Ok(Some(came)) => {
+                    responses += usize::from(matches!(came, Came::Response(_)));
+                    on(id, came, &mut self.request)?
+                }
+                Err(error) => {
+                    self.connections[id] = None;
+                    on(id, Came::Broken(error.context(format!("connection {id}"))), &mut self.request)?;
+                    continue;
+                }
+            };
             self.follow(id, &then)?;
         }
         while self.resting.front().is_some_and(|(due, _)| *due <= Instant::now()) {
             let (_, id) = self.resting.pop_front().expect("just looked at");
+            if self.connections[id].is_none() {
+                continue;
+            }
             self.request.clear();
             let then = on(id, Came::Rested, &mut self.request)?;
             self.follow(id, &then)?;
         }
-        Ok(came)
+        Ok(responses)
     }
 
     fn follow(&mut self, id: usize, then: &Then) -> Result<()> {
         match then {
-            Then::Send => self.connections[id].send(&self.request).with_context(|| format!("connection {id}")),
+            Then::Send => {
+                let connection = self.connections[id].as_mut().context("a request on a broken connection")?;
+                connection.send(&self.request).with_context(|| format!("connection {id}"))
+            }
             Then::Rest => {
                 self.resting.push_back((Instant::now() + REST, id));
                 Ok(())

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::response::{Parsed, Response, parse};
@@ -18,6 +19,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct Connection {
     stream: TcpStream,
+    connecting: bool,
     /// A request was sent and its response is not complete.
     awaiting: bool,
     /// The pieces of a response that did not come in one read; without memory of its own until then.
@@ -27,17 +29,22 @@ pub(crate) struct Connection {
 
 /// Connects a blocking socket from the `index`-th source address in turn, with a receive buffer of that size.
 pub(crate) fn connect(server: SocketAddrV4, index: usize, receive_bytes: Option<usize>) -> Result<TcpStream> {
-    let kind = (AddressFamily::INET, SocketType::STREAM);
-    let socket = rustix::net::socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None)?;
-    let stream = TcpStream::from(socket);
+    let stream = bound_socket(index, SocketFlags::CLOEXEC)?;
     if let Some(bytes) = receive_bytes {
         sockopt::set_socket_recv_buffer_size(&stream, bytes)?;
     }
-    let source = Ipv4Addr::new(127, 0, 0, (1 + index % SOURCE_ADDRESSES) as u8);
-    rustix::net::bind(&stream, &SocketAddrV4::new(source, 0)).context("no free port at this source")?;
     // The send timeout bounds connect() too.
     stream.set_write_timeout(Some(CONNECT_TIME_MAX))?;
-    rustix::net::connect(&stream, &server).with_context(|| format!("cannot connect from {source} to {server}"))?;
+    rustix::net::connect(&stream, &server).with_context(|| format!("cannot connect to {server}"))?;
+    Ok(stream)
+}
+
+/// A socket at the `index`-th source address in turn.
+fn bound_socket(index: usize, flags: SocketFlags) -> Result<TcpStream> {
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    let stream = TcpStream::from(socket);
+    let source = Ipv4Addr::new(127, 0, 0, (1 + index % SOURCE_ADDRESSES) as u8);
+    rustix::net::bind(&stream, &SocketAddrV4::new(source, 0)).context("no free port at this source")?;
     stream.set_nodelay(true)?;
     // Closing resets: thousands of TIME_WAIT sockets a round would slow the kernel for the rounds that follow.
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
@@ -49,7 +56,29 @@ impl Connection {
     pub(crate) fn open(server: SocketAddrV4, index: usize) -> Result<Self> {
         let stream = connect(server, index, None)?;
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, awaiting: false, pieces: Vec::new(), pieces_needed: 0 })
+        Ok(Self::of(stream))
+    }
+
+    /// Begins to connect; [`Self::connected`] says what came of it, once the socket is writable.
+    pub(crate) fn begin(server: SocketAddrV4, index: usize) -> Result<Self> {
+        let stream = bound_socket(index, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        match rustix::net::connect(&stream, &server) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(Self { connecting: true, ..Self::of(stream) }),
+            Err(error) => Err(error).with_context(|| format!("cannot connect to {server}")),
+        }
+    }
+
+    fn of(stream: TcpStream) -> Self {
+        Self { stream, connecting: false, awaiting: false, pieces: Vec::new(), pieces_needed: 0 }
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.connecting
+    }
+
+    pub(crate) fn connected(&mut self) -> Result<()> {
+        self.connecting = false;
+        sockopt::socket_error(&self.stream)?.context("cannot connect")
     }
 
     /// Sends a whole request. One is never sent before the last one's response, so the socket has room for it.

@@ -1,6 +1,6 @@
-//! What each measured system says on the wire: the driver's requests, and what it reads out of the answers. A further
-//! system (Nchan, mochiweb) is a further variant here.
+//! What each measured system says on the wire: the driver's requests, and what it reads out of the answers.
 
+use std::fmt;
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result, bail};
@@ -18,12 +18,17 @@ const LIMIT_TOKEN: &str = "0000000000000000000000000000000000000000000";
 pub(crate) enum Dialect {
     /// The reference: one fixed answer, which tells nothing of what was published.
     Limit,
+    /// Volley's protocol; the peer in Erlang speaks it too.
     Volley,
+    /// Nchan's: no sessions. A subscriber's position is the `Last-Modified` and `Etag` of the last message that it got.
+    Nchan,
 }
 
-/// What opening a session gave.
+/// Where a member is: what it brings with its next poll.
 pub(crate) struct Opened {
+    /// Volley's token; Nchan's `Last-Modified`.
     pub(crate) token: Box<str>,
+    /// Volley's cursor; Nchan's `Etag`.
     pub(crate) cursor: u64,
 }
 
@@ -36,52 +41,99 @@ pub(crate) struct Message {
 }
 
 impl Dialect {
+    /// Whether a member that comes needs a message to be there already, to learn its position from.
+    pub(crate) fn needs_greeting(self) -> bool {
+        self == Self::Nchan
+    }
+
+    /// Whether a member gets what was published while it had no poll waiting.
+    pub(crate) fn keeps_messages(self) -> bool {
+        self != Self::Limit
+    }
+
+    /// What a member says first.
+    pub(crate) fn write_open(self, room: u32, out: &mut Vec<u8>) {
+        match self {
+            Self::Limit | Self::Volley => {
+                write_post("/v1/sessions", &format!(r#"{{"topics":["room.{room}"]}}"#), out);
+            }
+            Self::Nchan => write_get(format_args!("/sub?room={room}"), format_args!(""), out),
+        }
+    }
+
     pub(crate) fn write_poll(self, room: u32, token: &str, cursor: u64, out: &mut Vec<u8>) {
-        let room_query = match self {
-            Self::Limit => format_args!("&topic=room.{room}").to_string(),
-            Self::Volley => String::new(),
-        };
-        let written = write!(
-            out,
-            "GET /v1/poll?cursor={cursor}&wait=60{room_query} HTTP/1.1\r\nHost: 127.0.0.1\r\nVolley-Session: {token}\r\n\r\n"
-        );
-        written.expect("a Vec takes all");
+        let session = format_args!("Volley-Session: {token}\r\n");
+        match self {
+            Self::Limit => {
+                write_get(format_args!("/v1/poll?cursor={cursor}&wait=60&topic=room.{room}"), session, out);
+            }
+            Self::Volley => write_get(format_args!("/v1/poll?cursor={cursor}&wait=60"), session, out),
+            Self::Nchan => write_get(
+                format_args!("/sub?room={room}"),
+                format_args!("If-Modified-Since: {token}\r\nIf-None-Match: {cursor}\r\n"),
+                out,
+            ),
+        }
     }
 
     pub(crate) fn read_opened(self, response: &Response<'_>) -> Result<Opened> {
-        if self == Self::Limit {
-            return Ok(Opened { token: LIMIT_TOKEN.into(), cursor: 0 });
+        match self {
+            Self::Limit => Ok(Opened { token: LIMIT_TOKEN.into(), cursor: 0 }),
+            Self::Volley if response.status == 201 => {
+                let body: serde_json::Value = serde_json::from_slice(response.body)?;
+                let token = body["session"].as_str().context("a session without token")?;
+                let cursor = body["cursor"].as_u64().context("a session without cursor")?;
+                Ok(Opened { token: token.into(), cursor })
+            }
+            Self::Nchan if response.status == 200 => {
+                let (token, cursor) = read_position(response)?;
+                Ok(Opened { token: token.into(), cursor })
+            }
+            Self::Volley | Self::Nchan => Err(response.unexpected("opening a session")),
         }
-        if response.status != 201 {
-            return Err(response.unexpected("opening a session"));
+    }
+
+    pub(crate) fn write_publish(self, message: Message, out: &mut Vec<u8>) {
+        let room = message.room;
+        match self {
+            Self::Limit | Self::Volley => write_post(&format!("/v1/topics/room.{room}/events"), &payload(message), out),
+            Self::Nchan => write_post(&format!("/pub?room={room}"), &payload(message), out),
         }
-        let body: serde_json::Value = serde_json::from_slice(response.body)?;
-        let token = body["session"].as_str().context("a session without token")?;
-        Ok(Opened { token: token.into(), cursor: body["cursor"].as_u64().context("a session without cursor")? })
+    }
+
+    /// How many recipients the answer to a publish names. Nchan counts those whose poll was waiting.
+    pub(crate) fn read_published(self, response: &Response<'_>) -> Result<u64> {
+        let recipients = match (self, response.status) {
+            (Self::Limit | Self::Volley, 200) => number_behind(response.body, br#""recipients":"#),
+            (Self::Nchan, 201 | 202) => number_behind(response.body, b"active subscribers: "),
+            _ => None,
+        };
+        let (recipients, _) = recipients.ok_or_else(|| response.unexpected("a publish"))?;
+        Ok(recipients)
     }
 }
 
-pub(crate) fn write_open(room: u32, out: &mut Vec<u8>) {
-    let body = format!(r#"{{"topics":["room.{room}"]}}"#);
-    write_post("/v1/sessions", &body, out);
-}
-
-pub(crate) fn write_publish(message: Message, out: &mut Vec<u8>) {
-    let Message { room, number, published_micros } = message;
+fn payload(Message { room, number, published_micros }: Message) -> String {
     let start = format!(r#"{{"load":[{room},{number},{published_micros}],"pad":""#);
     let padding = PAYLOAD_BYTES.saturating_sub(start.len() + 2);
-    let body = format!(r#"{start}{:x<padding$}"}}"#, "");
-    write_post(&format!("/v1/topics/room.{room}/events"), &body, out);
+    format!(r#"{start}{:x<padding$}"}}"#, "")
 }
 
-/// How many recipients the answer to a publish names.
-pub(crate) fn read_published(response: &Response<'_>) -> Result<u64> {
+/// The one message of a Nchan answer: its body, as it was published.
+pub(crate) fn read_message(response: &Response<'_>) -> Result<Message> {
+    let unreadable = || response.unexpected("a poll");
     if response.status != 200 {
-        return Err(response.unexpected("a publish"));
+        return Err(unreadable());
     }
-    let recipients = number_behind(response.body, br#""recipients":"#);
-    let (recipients, _) = recipients.ok_or_else(|| response.unexpected("a publish"))?;
-    Ok(recipients)
+    let (message, _) = read_mark(response.body).transpose()?.ok_or_else(unreadable)?;
+    Ok(message)
+}
+
+/// Where a Nchan answer leaves its reader.
+pub(crate) fn read_position<'a>(response: &Response<'a>) -> Result<(&'a str, u64)> {
+    let modified = response.header("last-modified").context("a message without Last-Modified")?;
+    let tag = response.header("etag").context("a message without Etag")?;
+    Ok((modified, tag.parse().with_context(|| format!("an Etag that is no number: {tag}"))?))
 }
 
 /// Gives each message of a Volley poll answer to `each`, and returns the answer's cursor. It searches for the driver's
@@ -93,10 +145,9 @@ pub(crate) fn read_polled(response: &Response<'_>, mut each: impl FnMut(Message)
     let unreadable = || response.unexpected("a poll");
     let (cursor, mut rest) = number_behind(response.body, br#"{"cursor":"#).ok_or_else(unreadable)?;
     let mut messages = 0;
-    while let Some((room, tail)) = number_behind(rest, MARK) {
-        let (number, tail) = number_behind(tail, b",").ok_or_else(unreadable)?;
-        let (published_micros, tail) = number_behind(tail, b",").ok_or_else(unreadable)?;
-        each(Message { room: room as u32, number: number as u32, published_micros });
+    while let Some(found) = read_mark(rest) {
+        let (message, tail) = found?;
+        each(message);
         rest = tail;
         messages += 1;
     }
@@ -106,10 +157,26 @@ pub(crate) fn read_polled(response: &Response<'_>, mut each: impl FnMut(Message)
     Ok(cursor)
 }
 
+/// The numbers that follow the driver's first mark, and what is behind them.
+fn read_mark(bytes: &[u8]) -> Option<Result<(Message, &[u8])>> {
+    let (room, tail) = number_behind(bytes, MARK)?;
+    let rest_of = || {
+        let (number, tail) = number_behind(tail, b",")?;
+        let (published_micros, tail) = number_behind(tail, b",")?;
+        Some((Message { room: room as u32, number: number as u32, published_micros }, tail))
+    };
+    Some(rest_of().context("a message that is not as it was published"))
+}
+
 /// How many messages an answer says are gone: behind the last of its messages.
 pub(crate) fn read_gap(response: &Response<'_>) -> u64 {
     let behind = response.body.iter().rposition(|byte| *byte == b']').map_or(0, |at| at + 1);
     number_behind(&response.body[behind..], br#""gap":"#).map_or(0, |(gap, _)| gap)
+}
+
+fn write_get(path: fmt::Arguments<'_>, headers: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    let written = write!(out, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n");
+    written.expect("a Vec takes all");
 }
 
 pub(crate) fn write_post(path: &str, body: &str, out: &mut Vec<u8>) {
@@ -137,17 +204,10 @@ mod tests {
         Message { room: 17, number, published_micros: 123_456 }
     }
 
-    fn payload(number: u32) -> String {
-        let mut request = Vec::new();
-        write_publish(message(number), &mut request);
-        let request = String::from_utf8(request).unwrap();
-        request.split_once("\r\n\r\n").unwrap().1.to_owned()
-    }
-
     #[test]
     fn a_payload_is_json_of_the_stated_length() {
         for number in [1, 4_000_000_000] {
-            let payload = payload(number);
+            let payload = payload(message(number));
             assert_eq!(payload.len(), PAYLOAD_BYTES);
             serde_json::from_str::<serde_json::Value>(&payload).unwrap();
         }
@@ -155,7 +215,7 @@ mod tests {
 
     #[test]
     fn reads_back_what_was_published() {
-        let (one, two) = (payload(1), payload(2));
+        let (one, two) = (payload(message(1)), payload(message(2)));
         let body = format!(
             r#"{{"cursor":19,"messages":[{{"topic":"room.17","data":{one}}},{{"topic":"room.17","data":{two}}}]}}"#
         );
@@ -175,5 +235,32 @@ mod tests {
         {
             assert!(read_polled(&Response { status, head: "", body }, |_| ()).is_err());
         }
+    }
+
+    #[test]
+    fn a_nchan_answer_is_one_message_and_a_position() {
+        let head = "HTTP/1.1 200 OK\r\nLast-Modified: Tue, 24 Nov 2026 21:40:32 GMT\r\nEtag: 3";
+        let body = payload(message(7));
+        let response = Response { status: 200, head, body: body.as_bytes() };
+        assert_eq!(read_message(&response).unwrap(), message(7));
+        assert_eq!(read_position(&response).unwrap(), ("Tue, 24 Nov 2026 21:40:32 GMT", 3));
+        let mut request = Vec::new();
+        Dialect::Nchan.write_poll(17, "Tue, 24 Nov 2026 21:40:32 GMT", 3, &mut request);
+        let request = String::from_utf8(request).unwrap();
+        assert!(request.starts_with("GET /sub?room=17 HTTP/1.1\r\n") && request.ends_with("If-None-Match: 3\r\n\r\n"));
+        for (status, body) in [(408, body.as_bytes()), (200, br#"{"load":[1"#)] {
+            assert!(read_message(&Response { status, head, body }).is_err());
+        }
+    }
+
+    #[test]
+    fn a_publish_is_answered_with_its_recipients() {
+        let nchan =
+            b"queued messages: 2\r\nlast requested: 0 sec. ago\r\nactive subscribers: 10\r\nlast message id: 5:0";
+        let read = |dialect: Dialect, status, body| dialect.read_published(&Response { status, head: "", body });
+        assert_eq!(read(Dialect::Nchan, 201, nchan).unwrap(), 10);
+        assert_eq!(read(Dialect::Volley, 200, br#"{"event":"1","recipients":7}"#).unwrap(), 7);
+        assert!(read(Dialect::Volley, 403, br#"{"recipients":7}"#).is_err());
+        assert!(read(Dialect::Nchan, 403, nchan).is_err());
     }
 }

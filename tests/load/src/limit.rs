@@ -10,6 +10,7 @@ use crate::poller::Poller;
 use crate::response::find;
 
 const LISTENER: usize = 0;
+const BACKLOG: i32 = 4096;
 const READ_BYTES_MAX: usize = 16 * 1024;
 /// A longer request ends its connection: the driver sends a few hundred bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -22,6 +23,8 @@ const ANSWER_PAYLOAD: &str =
 /// Serves until it is killed. The first line on stdout says where.
 pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    // The standard library's backlog is 128 on some versions: a storm would lose SYNs, which cost a second each.
+    rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let mut server = Server {
         poller: Poller::new()?,

@@ -3,15 +3,21 @@
 //! Client and servers share the machine's cores, so the figures that hold are ratios within one run: CPU per delivery
 //! and memory per parked poll. This file owns the command line.
 
+mod broadcast;
 mod child;
 mod client;
 mod compare;
 mod connection;
+mod cpu;
 mod crowd;
 mod dialect;
+mod faults;
+mod kernel;
 mod limit;
 mod mark;
+mod neighbours;
 mod overload;
+mod peers;
 mod percentile;
 mod poller;
 mod process;

@@ -31,14 +31,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::value_parser;
 
-use crate::child::{Server, System, VOLLEY_ARGUMENTS, words};
+use crate::child::{Server, System, words};
 use crate::client::{Came, Client, Then};
-use crate::dialect::{Dialect, read_gap, read_polled, read_published, write_post};
+use crate::dialect::{Dialect, read_gap, read_polled, write_post};
 use crate::percentile::percentile;
 use crate::process;
 use crate::response::Response;
 use crate::soak::Probe;
-use figures::{Bound, Figures};
+use figures::{Bound, Figures, Seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     probe: Option<PathBuf>,
     /// How long the overload lasts
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// How many times the capacity is published
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=100))]
@@ -149,13 +149,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let volley = options.volley.canonicalize().with_context(|| options.volley.display().to_string())?;
     let probe = Probe::find(options.probe.as_deref(), &volley)?;
     let probe_path = probe.file.to_str().context("a path that is no text")?;
-    let mut arguments = words(&VOLLEY_ARGUMENTS);
-    arguments.extend(["--plugin".into(), format!("probe={probe_path}"), "--route".into(), "room.>=probe".into()]);
+    let mut arguments = words(&["--plugin", &format!("probe={probe_path}"), "--route", "room.>=probe"]);
     for (name, value) in LIMITS {
         arguments.extend(["--limit".into(), format!("{name}={value}")]);
     }
-    let system = System { name: "volley", dialect: Dialect::Volley, program: volley, arguments };
-    let mut load = Load::start(Server::start(&system, &[])?, options.spin_us)?;
+    let server = Server::start(&System::volley(volley, arguments), &[])?;
+    let mut load = Load::start(server, options.spin_us)?;
     let figures = load.measure(options).map_err(|error| load.server.explain(&error))?;
     if options.json {
         println!("{:#}", figures.json());
@@ -205,7 +204,11 @@ impl Load {
     fn turn(&mut self) -> Result<usize> {
         let Self { client, roles, subscribers, idle, under_way, tally, .. } = self;
         client.turn(TURN, |id, came, out| {
-            let Came::Response(response) = came else { return Ok(Then::Idle) };
+            let response = match came {
+                Came::Response(response) => response,
+                Came::Broken(error) => return Err(error),
+                Came::Connected | Came::Rested => return Ok(Then::Idle),
+            };
             match &roles[id] {
                 Role::Subscriber(index) => {
                     subscribers[*index].take(&response, tally)?;
@@ -296,9 +299,10 @@ impl Load {
             asked: rate,
             offered: f64::from(self.published - published_before) / options.seconds as f64,
             flow: flood.accepted_per_s,
+            worst_second: flood.accepted_in_worst_second,
             accepted: (tally.accepted.len() - accepted_before) as u64,
             refused: tally.refusal_micros.len() as u64,
-            accepted_p99_ms: millis(&tally.accepted_micros, 99.0),
+            accepted_ms: [50.0, 99.0, 99.9].map(|percent| millis(&tally.accepted_micros, percent)),
             refusal_ms: [50.0, 99.0, 100.0].map(|percent| millis(&tally.refusal_micros, percent)),
             fresh: tally.fresh_micros.len() as u64,
             fresh_ms: [50.0, 99.0, 100.0].map(|percent| millis(&tally.fresh_micros, percent)),
@@ -338,6 +342,7 @@ impl Load {
     fn flood(&mut self, rate: f64, time: Duration) -> Result<Flood> {
         let start = Instant::now();
         let (mut due_before, mut filled) = (0, None);
+        let mut seconds = Seconds::default();
         let (mut fresh_at, mut memory_at, mut peak_bytes) = (start, start, 0);
         while start.elapsed() < time {
             let due = (start.elapsed().as_secs_f64() * rate) as u64;
@@ -359,13 +364,17 @@ impl Load {
                 memory_at = now + LOOK_AT_MEMORY_EVERY;
                 peak_bytes = peak_bytes.max(process::memory(self.server.pid())?.resident_bytes);
             }
+            if filled.is_some() {
+                seconds.note(now, self.tally.accepted.len());
+            }
             if filled.is_none() && start.elapsed() > FILLING_TIME {
                 filled = Some((now, self.tally.accepted.len()));
             }
         }
         let (since, before) = filled.unwrap_or((start, 0));
         let accepted_per_s = (self.tally.accepted.len() - before) as f64 / since.elapsed().as_secs_f64();
-        Ok(Flood { accepted_per_s, peak_bytes })
+        let accepted_in_worst_second = seconds.worst.unwrap_or(accepted_per_s);
+        Ok(Flood { accepted_per_s, accepted_in_worst_second, peak_bytes })
     }
 
     /// How long after the end of the load single publishes are quick again; none if they are not in time.
@@ -408,6 +417,7 @@ impl Load {
 
 struct Flood {
     accepted_per_s: f64,
+    accepted_in_worst_second: f64,
     peak_bytes: u64,
 }
 
@@ -438,7 +448,7 @@ impl Tally {
         let micros = publish.sent.elapsed().as_micros() as u32;
         match response.status {
             200 => {
-                let recipients = read_published(response)?;
+                let recipients = Dialect::Volley.read_published(response)?;
                 self.miscounted += u64::from(recipients != SUBSCRIBERS_PER_TOPIC as u64);
                 self.accepted.push((publish.number, publish.topic));
                 self.accepted_micros.push(micros);

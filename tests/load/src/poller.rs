@@ -26,6 +26,18 @@ impl Poller {
         Ok(epoll::add(&self.epoll, source, data, epoll::EventFlags::IN)?)
     }
 
+    /// Reports `source` as `id` once its connection is there or has failed.
+    pub(crate) fn watch_connecting(&self, source: impl AsFd, id: usize) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(id as u64);
+        Ok(epoll::add(&self.epoll, source, data, epoll::EventFlags::OUT)?)
+    }
+
+    /// From now on reports what [`Self::watch_connecting`] was given as [`Self::watch`] does.
+    pub(crate) fn watch_connected(&self, source: impl AsFd, id: usize) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(id as u64);
+        Ok(epoll::modify(&self.epoll, source, data, epoll::EventFlags::IN)?)
+    }
+
     /// Waits for at most `timeout` (`None`: for ever) and returns how many sources are ready; see [`Self::ready`].
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let timeout =

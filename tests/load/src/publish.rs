@@ -4,18 +4,24 @@
 use anyhow::Result;
 
 use crate::client::{Came, Then};
-use crate::crowd::{Clock, Crowd};
-use crate::dialect::{Message, read_published, write_publish};
+use crate::crowd::{Clock, Crowd, Rooms};
+use crate::dialect::{Dialect, Message};
 
 pub(crate) struct Publishers {
+    dialect: Dialect,
     clock: Clock,
-    /// By publisher: the room of the publish under way, or of the last one.
-    rooms: Vec<u32>,
+    rooms: Rooms,
+    /// By publisher: the place of the room of the publish under way, or of the next one.
+    places: Vec<usize>,
+    /// By publisher: whether one is under way.
+    busy: Vec<bool>,
     /// By room: how many were accepted. The next one's number is one more.
     pub(crate) accepted: Vec<u32>,
     pub(crate) acknowledged: u64,
     /// The sum of what the answers named.
     pub(crate) recipients: u64,
+    /// How many deliveries follow from what was accepted.
+    pub(crate) due: u64,
     /// 503 answers.
     pub(crate) refused: u64,
     under_way: usize,
@@ -23,13 +29,17 @@ pub(crate) struct Publishers {
 }
 
 impl Publishers {
-    pub(crate) fn new(clock: Clock, count: usize, rooms: u32) -> Self {
+    pub(crate) fn new(dialect: Dialect, clock: Clock, count: usize, rooms: Rooms) -> Self {
         Self {
+            dialect,
             clock,
-            rooms: (0..count as u32).collect(),
-            accepted: vec![0; rooms as usize],
+            rooms,
+            places: (0..count).collect(),
+            busy: vec![false; count],
+            accepted: vec![0; rooms.count as usize],
             acknowledged: 0,
             recipients: 0,
+            due: 0,
             refused: 0,
             under_way: 0,
             stopped: true,
@@ -37,7 +47,7 @@ impl Publishers {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rooms.len()
+        self.places.len()
     }
 
     /// Every answer from now on is followed by the next publish.
@@ -54,13 +64,23 @@ impl Publishers {
         self.under_way == 0
     }
 
+    /// Whether a publish of `publisher` has no answer yet.
+    pub(crate) fn is_busy(&self, publisher: usize) -> bool {
+        self.busy[publisher]
+    }
+
     /// Writes the publish of `publisher` into the room that is its turn.
     pub(crate) fn write(&mut self, publisher: usize, crowd: &mut Crowd, out: &mut Vec<u8>) {
-        let room = self.rooms[publisher];
-        let published_micros = self.clock.micros();
-        let message = Message { room, number: self.accepted[room as usize] + 1, published_micros };
-        crowd.note_publish(room, published_micros);
-        write_publish(message, out);
+        self.write_stamped(publisher, self.clock.micros(), crowd, out);
+    }
+
+    /// The same of one that should have been sent at that time: latencies count from there.
+    pub(crate) fn write_stamped(&mut self, publisher: usize, micros: u64, crowd: &mut Crowd, out: &mut Vec<u8>) {
+        let place = self.places[publisher];
+        let room = self.rooms.first + place as u32;
+        crowd.note_publish(room, micros);
+        self.dialect.write_publish(Message { room, number: self.accepted[place] + 1, published_micros: micros }, out);
+        self.busy[publisher] = true;
         self.under_way += 1;
     }
 
@@ -68,20 +88,29 @@ impl Publishers {
     pub(crate) fn take(
         &mut self,
         publisher: usize,
-        came: &Came<'_>,
+        came: Came<'_>,
         crowd: &mut Crowd,
         out: &mut Vec<u8>,
     ) -> Result<Then> {
-        if let Came::Response(response) = came {
+        if let Came::Broken(error) = came {
+            return Err(error);
+        }
+        if let Came::Response(response) = &came {
+            self.busy[publisher] = false;
             self.under_way -= 1;
             if response.status == 503 {
                 // Not accepted: the number is used again, and so is the room.
                 self.refused += 1;
                 return Ok(if self.stopped { Then::Idle } else { Then::Rest });
             }
-            self.recipients += read_published(response)?;
+            let recipients = self.dialect.read_published(response)?;
+            let place = self.places[publisher];
+            let present = u64::from(crowd.present(self.rooms.first + place as u32));
+            self.recipients += recipients;
+            // Without sessions, a member between two polls is no recipient.
+            self.due += if self.dialect.keeps_messages() { present } else { recipients };
             self.acknowledged += 1;
-            self.accepted[self.rooms[publisher] as usize] += 1;
+            self.accepted[place] += 1;
             self.next_room(publisher);
         }
         if self.stopped {
@@ -92,8 +121,7 @@ impl Publishers {
     }
 
     fn next_room(&mut self, publisher: usize) {
-        let next = self.rooms[publisher] as usize + self.len();
-        let own = next < self.accepted.len();
-        self.rooms[publisher] = if own { next } else { publisher } as u32;
+        let next = self.places[publisher] + self.len();
+        self.places[publisher] = if next < self.accepted.len() { next } else { publisher };
     }
 }

@@ -50,8 +50,19 @@ impl Figure {
     }
 }
 
+/// A system as the report knows it.
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// Whether its faults are ours: what a peer loses is told, and nothing more.
+    pub(crate) ours: bool,
+}
+
+/// A system that is not there or a workload that takes too much, and why.
+pub(crate) type NotRun = (String, String);
+
 pub(crate) struct Report {
-    systems: Vec<&'static str>,
+    columns: Vec<Column>,
+    not_run: Vec<NotRun>,
     pub(crate) sections: Vec<Section>,
 }
 
@@ -60,23 +71,24 @@ pub(crate) struct Section {
     title: String,
     rows: Vec<Row>,
     systems: usize,
+    /// Rounds that came to nothing: of which system, and why.
+    failures: Vec<(usize, String)>,
 }
 
 struct Row {
     name: &'static str,
     summary: Summary,
-    /// By system, by round.
-    rounds: Vec<Vec<f64>>,
+    /// By system: the number of a round, and what it came to.
+    rounds: Vec<Vec<(u32, f64)>>,
 }
 
 impl Section {
     pub(crate) fn new(title: String, systems: usize) -> Self {
-        let rows = Vec::new();
-        Self { title, rows, systems }
+        Self { title, rows: Vec::new(), systems, failures: Vec::new() }
     }
 
     /// Adds a round of the system at `index`.
-    pub(crate) fn add(&mut self, index: usize, figures: Vec<Figure>) {
+    pub(crate) fn add(&mut self, index: usize, round: u32, figures: Vec<Figure>) {
         for figure in figures {
             let found = self.rows.iter().position(|row| row.name == figure.name);
             let place = found.unwrap_or_else(|| {
@@ -87,61 +99,91 @@ impl Section {
                 });
                 self.rows.len() - 1
             });
-            self.rows[place].rounds[index].push(figure.value);
+            self.rows[place].rounds[index].push((round, figure.value));
         }
+    }
+
+    /// Notes that a round of the system at `index` came to nothing.
+    pub(crate) fn fail(&mut self, index: usize, words: String) {
+        self.failures.push((index, words));
     }
 }
 
 impl Row {
     fn of_system(&self, index: usize) -> Option<f64> {
-        let rounds = &self.rounds[index];
+        let values: Vec<f64> = self.rounds[index].iter().map(|(_, value)| *value).collect();
         match self.summary {
-            Summary::Median => median(rounds),
-            Summary::Count | Summary::Fault => Some(rounds.iter().sum()),
+            _ if values.is_empty() => None,
+            Summary::Median => median(&values),
+            Summary::Count | Summary::Fault => Some(values.iter().sum()),
         }
     }
 
     /// The median of the ratios of each round: what drifts between rounds cancels out within one.
-    fn ratio(&self, index: usize) -> Option<f64> {
-        let pairs = self.rounds[index].iter().zip(&self.rounds[0]);
+    fn ratio(&self, index: usize, reference: usize) -> Option<f64> {
+        let of_round = |round: u32| self.rounds[reference].iter().find(|(other, _)| *other == round);
+        let pairs = self.rounds[index].iter().filter_map(|(round, own)| Some((own, of_round(*round)?.1)));
         let ratios: Vec<f64> = pairs.map(|(own, reference)| own / reference).collect();
-        let told = self.summary == Summary::Median;
+        let told = self.summary == Summary::Median && index != reference;
         median(&ratios).filter(|ratio| told && ratio.is_finite())
     }
 }
 
 impl Report {
-    pub(crate) fn new(systems: &[&'static str]) -> Self {
-        Self { systems: systems.to_vec(), sections: Vec::new() }
+    pub(crate) fn new(columns: Vec<Column>, not_run: Vec<NotRun>) -> Self {
+        Self { columns, not_run, sections: Vec::new() }
     }
 
-    pub(crate) fn table(&self) -> String {
+    /// Those that others are compared with: the first system, and Nchan.
+    fn references(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        let named = self.columns.iter().map(|column| column.name).enumerate();
+        named.filter(|(index, name)| *index == 0 || name.starts_with("nchan"))
+    }
+
+    /// The workload that was measured last.
+    pub(crate) fn last_table(&self) -> String {
         let mut text = String::new();
-        for section in &self.sections {
+        if let Some(section) = self.sections.last() {
             self.write_section(section, &mut text).expect("a String takes all");
         }
         text
     }
 
+    /// What did not run, a line each.
+    pub(crate) fn omissions(&self) -> String {
+        self.not_run.iter().map(|(name, why)| format!("\nnot run: {name}: {why}")).chain(["\n".to_owned()]).collect()
+    }
+
+    /// A value of each system and its ratio to the first, then the ratios of our own to the other references.
     fn write_section(&self, section: &Section, text: &mut String) -> std::fmt::Result {
-        write!(text, "\n{:<52}", section.title)?;
-        for system in &self.systems {
-            write!(text, "{system:>12}")?;
+        let ours = self.columns.iter().rposition(|column| column.ours).unwrap_or(0);
+        let others: Vec<_> = self.references().filter(|(reference, _)| *reference != 0 && ours != 0).collect();
+        write!(text, "\n{:<46}", section.title)?;
+        for (index, column) in self.columns.iter().enumerate() {
+            let width = if index == 0 { 10 } else { 18 };
+            write!(text, "{:>width$}", column.name)?;
         }
-        for system in &self.systems[1..] {
-            write!(text, "{:>16}", format!("{system}/{}", self.systems[0]))?;
+        for (_, reference) in &others {
+            write!(text, "{:>16}", format!("{}/{reference}", self.columns[ours].name))?;
         }
         writeln!(text)?;
         for row in &section.rows {
-            write!(text, "  {:<50}", row.name)?;
-            for index in 0..self.systems.len() {
-                write!(text, "{:>12}", shown(row.of_system(index)))?;
+            write!(text, "  {:<44}", row.name)?;
+            for index in 0..self.columns.len() {
+                write!(text, "{:>10}", shown(row.of_system(index)))?;
+                if index > 0 {
+                    let ratio = row.ratio(index, 0).map_or(String::new(), |ratio| format!("x{ratio:.2}"));
+                    write!(text, " {ratio:<7}")?;
+                }
             }
-            for index in 1..self.systems.len() {
-                let ratio = row.ratio(index);
-                write!(text, "{:>16}", ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")))?;
+            for (reference, _) in &others {
+                let ratio = row.ratio(ours, *reference).map_or(String::new(), |ratio| format!("x{ratio:.2}"));
+                write!(text, "{ratio:>16}")?;
             }
             writeln!(text)?;
+        }
+        for (index, words) in &section.failures {
+            writeln!(text, "  a round of {} came to nothing: {words}", self.columns[*index].name)?;
         }
         Ok(())
     }
@@ -150,33 +192,43 @@ impl Report {
         let workload = |section: &Section| {
             let figures: Map<String, Value> =
                 section.rows.iter().map(|row| (row.name.to_owned(), self.json_row(row))).collect();
-            json!({ "title": section.title, "figures": figures })
+            let failures: Vec<Value> = section
+                .failures
+                .iter()
+                .map(|(index, words)| json!({ "system": self.columns[*index].name, "why": words }))
+                .collect();
+            json!({ "title": section.title, "figures": figures, "failures": failures })
         };
         let workloads: Vec<Value> = self.sections.iter().map(workload).collect();
-        json!({ "systems": self.systems, "workloads": workloads })
+        let systems: Vec<_> = self.columns.iter().map(|column| column.name).collect();
+        let not_run: Map<String, Value> = self.not_run.iter().map(|(name, why)| (name.clone(), json!(why))).collect();
+        json!({ "systems": systems, "not_run": not_run, "workloads": workloads })
     }
 
     fn json_row(&self, row: &Row) -> Value {
         let mut by_system = Map::new();
-        for (index, system) in self.systems.iter().enumerate() {
-            let mut told = json!({ "value": row.of_system(index), "rounds": row.rounds[index] });
-            if let Some(ratio) = row.ratio(index).filter(|_| index > 0) {
-                told["ratio"] = json!(ratio);
+        for (index, column) in self.columns.iter().enumerate() {
+            let rounds: Vec<f64> = row.rounds[index].iter().map(|(_, value)| *value).collect();
+            let mut told = json!({ "value": row.of_system(index), "rounds": rounds });
+            for (reference, name) in self.references() {
+                if let Some(ratio) = row.ratio(index, reference) {
+                    told["ratio_to"][name] = json!(ratio);
+                }
             }
-            by_system.insert((*system).to_owned(), told);
+            by_system.insert(column.name.to_owned(), told);
         }
         Value::Object(by_system)
     }
 
-    /// All that must be 0 and is not, in words.
+    /// All of ours that must be 0 and is not, in words.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for section in &self.sections {
             for row in section.rows.iter().filter(|row| row.summary == Summary::Fault) {
-                for (index, system) in self.systems.iter().enumerate() {
+                for (index, column) in self.columns.iter().enumerate().filter(|(_, column)| column.ours) {
                     let count = row.of_system(index).unwrap_or(0.0);
                     if count != 0.0 {
-                        faults.push(format!("{system}: {count} {} ({})", row.name, section.title));
+                        faults.push(format!("{}: {count} {} ({})", column.name, row.name, section.title));
                     }
                 }
             }
@@ -197,13 +249,21 @@ fn shown(value: Option<f64>) -> String {
 mod tests {
     use super::*;
 
+    /// In the second round the third system comes to nothing.
     fn report() -> Report {
-        let mut section = Section::new("work".to_owned(), 2);
-        for (limit, volley) in [(10.0, 15.0), (20.0, 24.0), (12.0, 24.0)] {
-            section.add(0, vec![Figure::median("cost", limit), Figure::fault("lost", 0)]);
-            section.add(1, vec![Figure::median("cost", volley), Figure::fault("lost", 1)]);
+        let mut section = Section::new("work".to_owned(), 3);
+        for (round, (limit, volley)) in (0..).zip([(10.0, 15.0), (20.0, 24.0), (12.0, 24.0)]) {
+            section.add(0, round, vec![Figure::median("cost", limit), Figure::fault("lost", 0)]);
+            section.add(1, round, vec![Figure::median("cost", volley), Figure::fault("lost", 1)]);
+            if round == 1 {
+                section.fail(2, "it has burnt down".to_owned());
+            } else {
+                section.add(2, round, vec![Figure::median("cost", 30.0), Figure::fault("lost", 7)]);
+            }
         }
-        let mut report = Report::new(&["limit", "volley"]);
+        let column = |name, ours| Column { name, ours };
+        let columns = vec![column("limit", true), column("volley", true), column("nchan-1", false)];
+        let mut report = Report::new(columns, vec![("erlang-list".to_owned(), "no erl".to_owned())]);
         report.sections.push(section);
         report
     }
@@ -213,12 +273,26 @@ mod tests {
         let cost = &report().json()["workloads"][0]["figures"]["cost"];
         assert_eq!(cost["limit"]["value"], 12.0);
         assert_eq!(cost["volley"]["value"], 24.0);
-        assert_eq!(cost["volley"]["ratio"], 1.5);
-        assert!(report().table().contains("1.50"));
+        assert_eq!(cost["volley"]["ratio_to"]["limit"], 1.5);
+        assert!(report().last_table().contains("x1.50"));
     }
 
     #[test]
-    fn names_what_must_not_be() {
+    fn compares_rounds_with_the_same_rounds() {
+        let cost = &report().json()["workloads"][0]["figures"]["cost"];
+        assert_eq!(cost["nchan-1"]["ratio_to"]["limit"], 2.75);
+        assert_eq!(cost["volley"]["ratio_to"]["nchan-1"], 0.65);
+    }
+
+    #[test]
+    fn tells_what_did_not_run() {
+        assert!(report().last_table().contains("a round of nchan-1 came to nothing: it has burnt down"));
+        assert!(report().omissions().contains("not run: erlang-list: no erl"));
+        assert_eq!(report().json()["not_run"]["erlang-list"], "no erl");
+    }
+
+    #[test]
+    fn names_what_must_not_be_of_ours() {
         assert_eq!(report().faults(), ["volley: 3 lost (work)"]);
     }
 }

@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, ensure};
 use clap::value_parser;
 use serde_json::{Value, json};
 
-use crate::child::{Server, System, VOLLEY_ARGUMENTS, words};
-use crate::dialect::Dialect;
+use crate::child::{Server, System};
+use crate::crowd::Rooms;
 use crate::percentile::percentile;
 use crate::process;
 use crate::report::Figure;
@@ -47,7 +47,6 @@ pub(crate) struct Options {
 
 const ROOM_SIZE: u32 = 10;
 const WARM_UP: Duration = Duration::from_secs(1);
-const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The 99th percentile among swaps is at most so many times that without.
 const SLOWER_MAX: f64 = 2.0;
@@ -66,8 +65,7 @@ struct Phase {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let program = options.volley.canonicalize().with_context(|| options.volley.display().to_string())?;
-    let system = System { name: "volley", dialect: Dialect::Volley, program, arguments: words(&VOLLEY_ARGUMENTS) };
-    let mut server = Server::start(&system, &[])?;
+    let mut server = Server::start(&System::volley(program, []), &[])?;
     let measured = measure(&server, options);
     let report = measured.map_err(|error| server.explain(&error))?;
     println!("{}", if options.json { format!("{report:#}") } else { table(&report) });
@@ -82,7 +80,7 @@ fn measure(server: &Server, options: &Options) -> Result<Value> {
     let versions = versions.into_iter().collect::<Result<Vec<_>>>()?;
 
     let (members, publishers) = (options.rooms * ROOM_SIZE, usize::from(options.publishers));
-    let mut stage = Stage::open(server, members as usize, options.rooms, publishers)?;
+    let mut stage = Stage::open(server, members as usize, Rooms::of(options.rooms), publishers)?;
     stage.settle()?;
     stage.publishers.keep_going();
     for publisher in 0..publishers {
@@ -105,13 +103,17 @@ fn measure(server: &Server, options: &Options) -> Result<Value> {
 
     let after = phase(&mut stage, time)?;
     stage.publishers.stop();
-    stage.run_until(ARRIVAL_TIME_MAX, Stage::all_delivered)?;
+    stage.await_deliveries()?;
     // A double would come after its first.
     stage.settle()?;
     swap_micros.sort_unstable();
     let ms = |percent| percentile(&swap_micros, percent).map_or(f64::NAN, |micros| f64::from(micros) / 1e3);
-    let faults: serde_json::Map<String, Value> =
-        stage.faults().iter().map(|figure: &Figure| (figure.name().to_owned(), json!(figure.value()))).collect();
+    let faults: serde_json::Map<String, Value> = stage
+        .faults()
+        .figures()
+        .iter()
+        .map(|figure: &Figure| (figure.name().to_owned(), json!(figure.value())))
+        .collect();
     let without = f64::midpoint(before.p99_ms, after.p99_ms);
     Ok(json!({
         "swaps": swap_micros.len(), "swap_p50_ms": ms(50.0), "swap_p99_ms": ms(99.0),

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::broadcast;
 use crate::child::Server;
-use crate::mark;
+use crate::crowd::Rooms;
+use crate::kernel::KernelMemory;
+use crate::mark::{self, Spent};
+use crate::neighbours::Neighbours;
 use crate::process;
 use crate::report::Figure;
 use crate::stage::Stage;
 
 /// Publishing before the first mark: first calls, first allocations and cold caches are not what is asked for.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// What was published has this long to arrive before it counts as lost.
-const ARRIVAL_TIME_MAX: Duration = Duration::from_secs(10);
 /// Files that each process needs besides its connections.
 const SPARE_FILES: u64 = 100;
 
@@ -26,6 +28,10 @@ pub(crate) enum Workload {
     Rooms { rooms: u32, room_size: u32, publishers: usize, time: Duration },
     /// One room, one broadcast after the other.
     Broadcast { members: usize, times: u32 },
+    /// A crowd that comes at once, so many not through at a time.
+    Storm { members: usize, room_size: u32, at_once: usize },
+    /// Small rooms beside a large one.
+    Neighbours(Neighbours),
 }
 
 impl Workload {
@@ -38,6 +44,10 @@ impl Workload {
             Self::Broadcast { members, times } => {
                 format!("one room of {members}, {times} broadcasts")
             }
+            Self::Storm { members, at_once, .. } => format!("{members} connect, {at_once} at once"),
+            Self::Neighbours(Neighbours { members, rooms, room_size, .. }) => {
+                format!("{rooms} rooms of {room_size} beside one of {members}")
+            }
         }
     }
 
@@ -46,14 +56,11 @@ impl Workload {
         let connections = match *self {
             Self::Idle { polls, .. } => polls,
             Self::Rooms { rooms, room_size, publishers, .. } => rooms as usize * room_size as usize + publishers,
-            Self::Broadcast { members, .. } => members + 1,
+            Self::Broadcast { members, .. } | Self::Storm { members, .. } => members + 1,
+            Self::Neighbours(neighbours) => neighbours.connections(),
         };
         let (needed, allowed) = (connections as u64 + SPARE_FILES, process::file_limit());
-        ensure!(
-            needed <= allowed,
-            "{}: takes {needed} open files a process, {allowed} are allowed (ulimit -n)",
-            self.title()
-        );
+        ensure!(needed <= allowed, "it takes {needed} open files a process, {allowed} are allowed (ulimit -n)");
         Ok(())
     }
 
@@ -62,7 +69,7 @@ impl Workload {
     pub(crate) fn environment(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Idle { .. } => &[("MIMALLOC_PURGE_DELAY", "0")],
-            Self::Rooms { .. } | Self::Broadcast { .. } => &[],
+            Self::Rooms { .. } | Self::Broadcast { .. } | Self::Storm { .. } | Self::Neighbours(_) => &[],
         }
     }
 
@@ -72,25 +79,32 @@ impl Workload {
             Self::Rooms { rooms, room_size, publishers, time } => {
                 rooms_chat(server, rooms, room_size, publishers, time)
             }
-            Self::Broadcast { members, times } => broadcast(server, members, times),
+            Self::Broadcast { members, times } => broadcast::run(server, members, times),
+            Self::Storm { members, room_size, at_once } => storm(server, members, room_size, at_once),
+            Self::Neighbours(neighbours) => neighbours.run(server),
         }
     }
 }
 
 fn idle(server: &Server, polls: usize, room_size: u32) -> Result<Vec<Figure>> {
-    let before = process::memory(server.pid())?;
-    let start = Instant::now();
-    let rooms = (polls as u32).div_ceil(room_size);
+    let before = process::family_memory(server.pid())?;
+    let kernel_before = KernelMemory::now()?;
+    let rooms = Rooms::of((polls as u32).div_ceil(room_size));
     let mut stage = Stage::open(server, polls, rooms, 0)?;
-    let opened = start.elapsed();
+    let opened = stage.age_at(Instant::now());
     let settled = stage.settle()?;
-    let after = stage.memory()?;
-    let per_poll = |before: u64, after: u64| (after as f64 - before as f64) / polls as f64;
-    let resident = per_poll(before.resident_bytes, after.resident_bytes);
-    let anonymous = per_poll(before.anonymous_bytes, after.anonymous_bytes);
+    let after = process::family_memory(server.pid())?;
+    let kernel = KernelMemory::now()?;
+    let per_poll = |name, before: u64, after: u64| {
+        let grown = after as f64 - before as f64;
+        Figure::median(name, grown / polls as f64)
+    };
     Ok(vec![
-        Figure::median("resident_bytes_per_poll", resident),
-        Figure::median("anonymous_bytes_per_poll", anonymous),
+        per_poll("resident_bytes_per_poll", before.resident_bytes, after.resident_bytes),
+        per_poll("anonymous_bytes_per_poll", before.anonymous_bytes, after.anonymous_bytes),
+        per_poll("kernel_slab_bytes_per_poll", kernel_before.slab, kernel.slab),
+        per_poll("kernel_sunreclaim_bytes_per_poll", kernel_before.unreclaimable, kernel.unreclaimable),
+        per_poll("kernel_socket_bytes_per_poll", kernel_before.sockets, kernel.sockets),
         Figure::median("resident_before_mib", before.resident_bytes as f64 / 1_048_576.0),
         Figure::median("connect_and_poll_per_s", polls as f64 / opened.as_secs_f64()),
         Figure::median("settle_s", settled.as_secs_f64()),
@@ -100,7 +114,7 @@ fn idle(server: &Server, polls: usize, room_size: u32) -> Result<Vec<Figure>> {
 
 fn rooms_chat(server: &Server, rooms: u32, room_size: u32, publishers: usize, time: Duration) -> Result<Vec<Figure>> {
     let members = rooms as usize * room_size as usize;
-    let mut stage = Stage::open(server, members, rooms, publishers)?;
+    let mut stage = Stage::open(server, members, Rooms::of(rooms), publishers)?;
     stage.settle()?;
     stage.publishers.keep_going();
     for publisher in 0..publishers {
@@ -114,52 +128,46 @@ fn rooms_chat(server: &Server, rooms: u32, room_size: u32, publishers: usize, ti
     let mut latencies = std::mem::take(&mut stage.crowd.tally.latencies);
     latencies.sort_unstable();
     stage.publishers.stop();
-    stage.run_until(ARRIVAL_TIME_MAX, Stage::all_delivered)?;
+    stage.await_deliveries()?;
     // A double would come after its first.
     stage.settle()?;
 
     let mut figures = mark::throughput(&from, &to);
-    figures.extend(mark::cost(&from, &to));
+    figures.extend(Spent::between(&from, &to).figures());
     figures.push(mark::latency("latency_p50_ms", &latencies, 50.0));
     figures.push(mark::latency("latency_p99_ms", &latencies, 99.0));
-    figures.extend(stage.faults());
+    figures.push(mark::latency("latency_p99.9_ms", &latencies, 99.9));
+    figures.extend(stage.faults().figures());
     Ok(figures)
 }
 
-fn broadcast(server: &Server, members: usize, times: u32) -> Result<Vec<Figure>> {
-    let mut stage = Stage::open(server, members, 1, 1)?;
-    stage.settle()?;
-    // The first one, a warm-up, is before the first mark.
-    broadcast_once(&mut stage)?;
-    let from = stage.mark()?;
-    let mut firsts = Vec::new();
-    let mut lasts = Vec::new();
-    for _ in 0..times {
-        let latencies = broadcast_once(&mut stage)?;
-        firsts.extend(latencies.first());
-        lasts.extend(latencies.last());
+fn storm(server: &Server, members: usize, room_size: u32, at_once: usize) -> Result<Vec<Figure>> {
+    let rooms = (members as u32).div_ceil(room_size);
+    let (mut stage, mut storm) = Stage::storm(server, members, Rooms::of(rooms), at_once)?;
+    let rested = stage.rest()?.at;
+    let parked = stage.age_at(rested);
+    // Whoever is there gets something.
+    for _ in 0..rooms {
+        stage.publish(0)?;
+        stage.await_deliveries()?;
     }
-    let to = stage.mark()?;
-    firsts.sort_unstable();
-    lasts.sort_unstable();
-
-    let mut figures = vec![
-        mark::latency("first_delivery_ms", &firsts, 50.0),
-        mark::latency("last_delivery_ms", &lasts, 50.0),
-        mark::latency("last_delivery_worst_ms", &lasts, 100.0),
-    ];
-    figures.extend(mark::cost(&from, &to));
-    figures.extend(stage.faults());
-    Ok(figures)
-}
-
-/// Publishes once, waits until all have it and have polled again, and returns the latencies in order.
-fn broadcast_once(stage: &mut Stage) -> Result<Vec<u32>> {
-    stage.crowd.tally.latencies.clear();
-    stage.publish(0)?;
-    stage.run_until(ARRIVAL_TIME_MAX, Stage::all_delivered)?;
-    let mut latencies = std::mem::take(&mut stage.crowd.tally.latencies);
-    latencies.sort_unstable();
     stage.settle()?;
-    Ok(latencies)
+    storm.connect_micros.sort_unstable();
+    storm.session_micros.sort_unstable();
+    let present = members as f64 - storm.failed() as f64;
+    let mut figures = vec![
+        Figure::median("connected_and_parked_per_s", present / parked.as_secs_f64()),
+        mark::latency("connect_p50_ms", &storm.connect_micros, 50.0),
+        mark::latency("connect_p99_ms", &storm.connect_micros, 99.0),
+        mark::latency("connect_worst_ms", &storm.connect_micros, 100.0),
+        mark::latency("session_p50_ms", &storm.session_micros, 50.0),
+        mark::latency("session_p99_ms", &storm.session_micros, 99.0),
+        mark::latency("session_worst_ms", &storm.session_micros, 100.0),
+        Figure::fault("connects_refused", storm.refused),
+        Figure::fault("connects_reset", storm.reset),
+        Figure::fault("connects_timed_out", storm.timed_out),
+        Figure::fault("connects_failed_otherwise", storm.failed_otherwise),
+    ];
+    figures.extend(stage.faults().figures());
+    Ok(figures)
 }

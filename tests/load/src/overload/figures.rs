@@ -1,7 +1,7 @@
 //! What an overload came to, what memory is held to, and what is wrong with either.
 
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -20,6 +20,32 @@ const FLOW_SHARE_MIN: f64 = 0.7;
 const REFUSAL_P99_MAX_MS: f64 = 1000.0;
 const FRESH_P99_MAX_MS: f64 = 1000.0;
 pub(super) const RECOVERY_MAX: Duration = Duration::from_secs(5);
+
+/// What is asked of Volley, which a busy machine may miss: told, and no fault.
+const FLOW_SHARE_GOAL: f64 = 0.9;
+const REFUSAL_P99_GOAL_MS: f64 = 50.0;
+const FRESH_P99_GOAL_MS: f64 = 50.0;
+const RECOVERY_GOAL: Duration = Duration::from_secs(1);
+
+/// Counts what was accepted second by second.
+#[derive(Default)]
+pub(super) struct Seconds {
+    begun: Option<(Instant, usize)>,
+    /// A second, in the one with the fewest.
+    pub(super) worst: Option<f64>,
+}
+
+impl Seconds {
+    pub(super) fn note(&mut self, now: Instant, accepted: usize) {
+        let (since, before) = *self.begun.get_or_insert((now, accepted));
+        let time = now - since;
+        if time >= Duration::from_secs(1) {
+            let rate = (accepted - before) as f64 / time.as_secs_f64();
+            self.worst = Some(self.worst.map_or(rate, |worst| worst.min(rate)));
+            self.begun = Some((now, accepted));
+        }
+    }
+}
 
 /// What memory is held to, by its terms.
 pub(super) struct Bound {
@@ -56,9 +82,11 @@ pub(super) struct Figures {
     pub(super) asked: f64,
     pub(super) offered: f64,
     pub(super) flow: f64,
+    pub(super) worst_second: f64,
     pub(super) accepted: u64,
     pub(super) refused: u64,
-    pub(super) accepted_p99_ms: f64,
+    /// p50, p99 and p99.9.
+    pub(super) accepted_ms: [f64; 3],
     /// p50, p99 and the longest, like those below.
     pub(super) refusal_ms: [f64; 3],
     pub(super) fresh: u64,
@@ -85,8 +113,11 @@ impl Figures {
             ("offered_publishes_per_s", self.offered),
             ("accepted_events_per_s", self.flow),
             ("accepted_share_of_capacity", self.flow / self.capacity),
+            ("accepted_share_in_worst_second", self.worst_second / self.capacity),
             ("accepted", self.accepted as f64),
-            ("accepted_p99_ms", self.accepted_p99_ms),
+            ("accepted_p50_ms", self.accepted_ms[0]),
+            ("accepted_p99_ms", self.accepted_ms[1]),
+            ("accepted_p99.9_ms", self.accepted_ms[2]),
             ("refused", self.refused as f64),
             ("refusal_p50_ms", self.refusal_ms[0]),
             ("refusal_p99_ms", self.refusal_ms[1]),
@@ -98,6 +129,8 @@ impl Figures {
             ("resident_peak_mib", mib(self.peak)),
             ("resident_bound_mib", mib(self.memory.bytes())),
             ("deliveries_in_gaps", self.dropped as f64),
+            ("refused_without_retry_after", self.without_retry_after as f64),
+            ("fresh_sessions_refused", self.fresh_refused as f64),
             ("lost", self.lost as f64),
             ("doubled", self.doubled as f64),
             ("recovered_after_s", self.recovery.map_or(f64::INFINITY, |time| time.as_secs_f64())),
@@ -113,6 +146,10 @@ impl Figures {
         for (name, bytes) in &self.memory.terms {
             line(&format!("  bound: {name}, MiB"), *bytes as f64 / MIB as f64);
         }
+        for (goal, reached) in self.goals() {
+            writeln!(text, "  {:<44}{:>14}", goal, if reached { "reached" } else { "NOT reached" })
+                .expect("a Vec takes all");
+        }
         String::from_utf8(text).expect("it was text")
     }
 
@@ -121,7 +158,18 @@ impl Figures {
             self.rows().into_iter().map(|(name, value)| (name.into(), json!(value))).collect();
         let terms: serde_json::Map<_, _> =
             self.memory.terms.iter().map(|(name, bytes)| ((*name).into(), json!(bytes))).collect();
-        json!({ "figures": rows, "bound_bytes": terms, "faults": self.faults() })
+        let goals: serde_json::Map<_, _> =
+            self.goals().into_iter().map(|(goal, reached)| (goal.into(), json!(reached))).collect();
+        json!({ "figures": rows, "bound_bytes": terms, "goals": goals, "faults": self.faults() })
+    }
+
+    fn goals(&self) -> [(&'static str, bool); 4] {
+        [
+            ("accepts 90 % of its capacity", self.flow >= FLOW_SHARE_GOAL * self.capacity),
+            ("refuses within 50 ms (p99)", self.refusal_ms[1] < REFUSAL_P99_GOAL_MS),
+            ("lets new sessions in within 50 ms (p99)", self.fresh_ms[1] < FRESH_P99_GOAL_MS),
+            ("is as quick as before within 1 s", self.recovery.is_some_and(|time| time <= RECOVERY_GOAL)),
+        ]
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -139,5 +187,19 @@ impl Figures {
             (self.recovery.is_none_or(|time| time > RECOVERY_MAX), "it does not recover within seconds"),
         ];
         checks.iter().filter(|(wrong, _)| *wrong).map(|(_, words)| (*words).to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_second_is_the_one_with_the_fewest() {
+        let (start, mut seconds) = (Instant::now(), Seconds::default());
+        for (millis, accepted) in [(0, 100), (500, 150), (1000, 200), (1500, 210), (2000, 220), (3000, 420)] {
+            seconds.note(start + Duration::from_millis(millis), accepted);
+        }
+        assert_eq!(seconds.worst, Some(20.0));
     }
 }

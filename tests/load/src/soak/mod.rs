@@ -61,8 +61,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::value_parser;
 use serde_json::json;
 
-use crate::child::{Server, System, VOLLEY_ARGUMENTS, words};
-use crate::dialect::Dialect;
+use crate::child::{Server, System, words};
 use crate::vitals::{Vitals, metrics};
 use inbox::Bounds;
 use inject::Inject;
@@ -219,13 +218,12 @@ fn soak(options: &Options, seed: u64, server: &Server, before: Vitals, report: &
 }
 
 fn system(program: PathBuf, probe: &Path) -> Result<System> {
-    let mut arguments = words(&VOLLEY_ARGUMENTS);
     let probe = probe.to_str().context("a path that is no text")?;
-    arguments.extend(["--plugin".into(), format!("probe={probe}"), "--route".into(), "probe.>=probe".into()]);
+    let mut arguments = words(&["--plugin", &format!("probe={probe}"), "--route", "probe.>=probe"]);
     for (name, value) in LIMITS {
         arguments.extend(["--limit".into(), format!("{name}={value}")]);
     }
-    Ok(System { name: "volley", dialect: Dialect::Volley, program, arguments })
+    Ok(System::volley(program, arguments))
 }
 
 /// The guest's component; one that was built for this run is deleted after it.
