@@ -13,10 +13,13 @@ pub mod server;
 
 // The path of one event: accepted, read, turned into an event, routed in a lane, delivered by a volley.
 pub mod accept;
+pub mod bare;
 pub mod connection;
+pub mod epoll;
 pub mod event;
 pub mod fault;
 pub mod generation;
+pub mod hyper_io;
 pub mod idempotency;
 pub mod lane;
 pub mod node;
@@ -25,6 +28,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plugin;
 pub mod protocol;
+pub mod reactor;
 pub mod recipients;
 pub mod report;
 pub mod router;

@@ -57,8 +57,13 @@ impl Node {
     /// Has an event routed and waits for what becomes of it.
     pub async fn submit(&self, topic: Topic, sender: Sender, what: Happening) -> Answer {
         let (tell, told) = oneshot::channel();
-        self.offer(self.event(topic, sender, what, Reply::to(move |answer| drop(tell.send(answer)))));
+        self.submit_to(Reply::to(move |answer| drop(tell.send(answer))), topic, sender, what);
         told.await.unwrap_or(Err(Unrouted::Draining))
+    }
+
+    /// Has an event routed; what becomes of it is told through `reply`.
+    pub fn submit_to(&self, reply: Reply, topic: Topic, sender: Sender, what: Happening) {
+        self.offer(self.event(topic, sender, what, reply));
     }
 
     /// The same under an idempotency key. The answer is remembered even if the client does not wait for it.

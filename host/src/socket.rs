@@ -1,38 +1,62 @@
-//! A client's socket: hyper reads requests from it, and while a poll is parked it is bare and one other thread may
-//! write the answer straight into it.
+//! A client's socket. Its worker reads from it, and while a poll is parked one other thread may write the answer straight
+//! into it.
 //!
 //! Who may write is decided elsewhere (whoever removes the parked poll from its session). The result of that write comes
-//! back to the socket, never to the session (`report`). The socket's task reads no further request until it is told, and
-//! finishes a write that would block.
+//! back to the socket, never to the session (`report`). Its worker reads no further request until it is told, and finishes
+//! a write that would block.
 
+use crate::epoll::{Epoll, Ready};
 use crate::limits::Limits;
 use crate::report::{Answered, Report};
+use crate::sync::Mutex;
 use crate::unsent::Unsent;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io::{self, ErrorKind::WouldBlock, Read as _, Write as _};
-use std::pin::Pin;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::task::{Context, Poll};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Waker};
 
 /// What one recv takes at most; heads are far smaller, large bodies take several.
-const RECV_BYTES: usize = 16 << 10;
+pub const RECV_BYTES: usize = 16 << 10;
 
 thread_local! {
     /// Shared by all sockets of a thread, so that no connection keeps a buffer of its own between requests.
     static RECEIVED: RefCell<Box<[u8; RECV_BYTES]>> = RefCell::new(Box::new([0; RECV_BYTES]));
 }
 
-/// The socket of one connection, shared by its task and whoever answers its parked poll.
+/// The worker of a socket, as the socket knows it.
+#[derive(Debug)]
+pub struct Home {
+    /// Which worker.
+    worker: usize,
+    /// Where its bare sockets are.
+    epoll: Epoll,
+    /// How many connections are open, of all workers.
+    open: Arc<AtomicU64>,
+}
+
+impl Home {
+    /// Without sockets.
+    pub fn new(worker: usize, open: Arc<AtomicU64>) -> io::Result<Self> {
+        Ok(Self { worker, epoll: Epoll::new()?, open })
+    }
+
+    /// Finds which bare sockets have something to do.
+    pub fn find(&self, ready: &mut Ready) -> io::Result<()> {
+        self.epoll.find(ready)
+    }
+}
+
+/// The socket of one connection, shared by its worker and whoever answers its parked poll.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    worker: usize,
+    home: Arc<Home>,
+    /// By which the worker's epoll knows it.
+    key: AtomicU64,
     /// Coarse second at which the sweep shuts the socket down; zero while its time is not bounded (a parked poll).
     expires_s: AtomicU32,
     phase: AtomicU8,
@@ -41,6 +65,8 @@ pub struct Socket {
     /// Its time was up.
     cut_off: AtomicBool,
     report: Report,
+    /// The task in which hyper serves it.
+    task: Mutex<Option<Waker>>,
 }
 
 /// Where a connection is between two requests.
@@ -69,45 +95,70 @@ pub enum Peer {
 }
 
 impl Socket {
-    /// Of a connection that the given worker serves.
-    pub fn new(stream: TcpStream, worker: usize) -> Self {
+    /// Of a connection that is counted as open, and that this worker serves.
+    pub fn new(stream: TcpStream, home: Arc<Home>) -> Self {
         Self {
             stream,
-            worker,
+            home,
+            key: AtomicU64::new(0),
             expires_s: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
             blocked: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             report: Report::default(),
+            task: Mutex::default(),
         }
     }
 
     /// The worker thread that serves it.
     pub fn worker(&self) -> usize {
-        self.worker
+        self.home.worker
+    }
+
+    /// It is bare from now on: what happens to it is found in the worker's epoll, under this key.
+    pub fn enter(&self, key: u64) -> io::Result<()> {
+        self.key.store(key, Relaxed);
+        self.home.epoll.add(&self.stream, key)
+    }
+
+    /// It is bare no more.
+    pub fn leave(&self) {
+        // It fails only for a socket that is not there.
+        let _ = self.home.epoll.remove(&self.stream);
+    }
+
+    /// Has its worker look at it, at once or when it takes what is written.
+    pub fn call_again(&self) {
+        // It fails only for a socket that is closed or hyper's by now, which nobody calls.
+        let _ = self.home.epoll.again(&self.stream, self.key.load(Relaxed));
     }
 
     /// No request is under way; the sweep shuts the socket down at this coarse second.
     pub fn idle_until(&self, second: u32) {
-        self.enter(Phase::Idle, second);
+        self.is_in(Phase::Idle, second);
     }
 
     /// A request is being served, which shall be over by this coarse second.
     pub fn serving_until(&self, second: u32) {
-        self.enter(Phase::Serving, second);
+        self.is_in(Phase::Serving, second);
     }
 
     /// A poll is parked: the socket may stay open for as long as it likes.
     pub fn never_expire(&self) {
-        self.enter(Phase::Serving, 0);
+        self.is_in(Phase::Serving, 0);
     }
 
     /// A response is on its way, which shall be out by this coarse second.
     pub fn responding_until(&self, second: u32) {
-        self.enter(Phase::Responding, second);
+        self.is_in(Phase::Responding, second);
     }
 
-    fn enter(&self, phase: Phase, expires_s: u32) {
+    /// A head is coming in, which shall be whole by this coarse second.
+    pub fn receiving_until(&self, second: u32) {
+        self.is_in(Phase::Head, second);
+    }
+
+    fn is_in(&self, phase: Phase, expires_s: u32) {
         self.phase.store(phase as u8, Relaxed);
         self.expires_s.store(expires_s, Relaxed);
     }
@@ -127,51 +178,47 @@ impl Socket {
         self.is(Phase::Idle)
     }
 
+    /// Whether a response is on its way out.
+    pub fn is_responding(&self) -> bool {
+        self.is(Phase::Responding)
+    }
+
     /// Tells the peer that nothing more comes.
     pub fn shut_write(&self) {
         // It fails only where the peer was faster.
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 
-    /// Ends the connection from outside: its task reads the end of the stream, or is woken where it does not read.
+    /// Ends the connection from outside: whoever reads finds the end of the stream, and hyper's task, which may not read, is
+    /// woken.
     pub fn shut_down(&self) {
         self.cut_off.store(true, Relaxed);
         // It fails only where the peer was faster.
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
-        self.report.wake();
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 
     /// Whether it was ended from outside; if not, the task is woken when it is.
     pub fn is_cut_off(&self, context: &Context<'_>) -> bool {
-        self.report.note(context);
+        let mut task = self.task.lock();
+        if !task.as_ref().is_some_and(|noted| noted.will_wake(context.waker())) {
+            *task = Some(context.waker().clone());
+        }
+        drop(task);
         self.cut_off.load(Relaxed)
     }
 
-    /// Whether the peer has reset the connection. One that has only ended its side may still read.
-    pub fn was_reset(&self, context: &mut Context<'_>) -> bool {
-        match self.stream.poll_read_ready(context) {
-            Poll::Pending => false,
-            Poll::Ready(Err(_)) => true,
-            Poll::Ready(Ok(())) => SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some()),
-        }
+    /// The task is done with it. A waker that was kept would keep the task's memory.
+    pub fn forget_task(&self) {
+        self.task.lock().take();
     }
 
-    /// Until the peer has ended its side. What it sends stays where it is; if there is any, this never returns.
-    pub async fn peer_closed(&self) {
-        poll_fn(|context| {
-            loop {
-                match self.stream.poll_read_ready(context) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Ready(Ok(())) => match self.look() {
-                        Peer::Closed => return Poll::Ready(()),
-                        Peer::Sends => return Poll::Pending,
-                        Peer::Quiet => {}
-                    },
-                }
-            }
-        })
-        .await;
+    /// Whether the peer has reset the connection. One that has only ended its side may still read.
+    pub fn has_error(&self) -> bool {
+        SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some())
     }
 
     /// Whether something that hyper wrote has not left yet.
@@ -179,13 +226,13 @@ impl Socket {
         self.blocked.load(Relaxed)
     }
 
-    /// Until there is something to read. Only one task ever waits for a socket, so it needs none of the room that tokio's
-    /// own future takes for several.
-    pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|context| self.stream.poll_read_ready(context)).await
+    /// Said by hyper's side.
+    pub fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Relaxed);
     }
 
-    /// Takes what has come and shows it; nothing shown is the end of the stream, none a false alarm.
+    /// Takes what has come and shows it; nothing shown is the end of the stream, none a false alarm. One recv is enough: a
+    /// short one has read the socket dry, and a full one is no plain poll.
     pub fn receive<R>(&self, see: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
         RECEIVED.with_borrow_mut(|received| match self.recv(&mut received[..]) {
             Ok(n) => Ok(Some(see(&received[..n]))),
@@ -194,23 +241,20 @@ impl Socket {
         })
     }
 
-    /// One recv. A short one means that the socket is drained, so the readiness is cleared without a further syscall.
-    fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
-        let mut got = None;
-        let tried = self.stream.try_io(Interest::READABLE, || {
-            let n = (&*SockRef::from(&self.stream)).read(space)?;
-            got = Some(n);
-            // Returning WouldBlock from inside this very closure clears the readiness seen before the recv. Clearing it
-            // later could erase the edge of bytes that came in between, and the connection would sleep for ever.
-            if n > 0 && n < space.len() { Err(WouldBlock.into()) } else { Ok(()) }
-        });
-        got.map_or_else(|| tried.map(|()| 0), Ok)
+    /// One recv.
+    pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(space)
+    }
+
+    /// Whether nobody can be answered any more: it was ended from outside, or reset by the peer.
+    pub fn is_lost(&self) -> bool {
+        self.cut_off.load(Relaxed) || self.has_error()
     }
 
     /// Looks without taking anything.
     pub fn look(&self) -> Peer {
         let mut one = [std::mem::MaybeUninit::uninit()];
-        match self.stream.try_io(Interest::READABLE, || SockRef::from(&self.stream).peek(&mut one)) {
+        match SockRef::from(&self.stream).peek(&mut one) {
             Ok(0) => Peer::Closed,
             Ok(_) => Peer::Sends,
             Err(error) if error.kind() == WouldBlock => Peer::Quiet,
@@ -223,15 +267,15 @@ impl Socket {
         self.report.owe();
     }
 
-    /// The poll was not parked after all, or its own task took it back: nobody else will write.
+    /// The poll was not parked after all, or its own worker took it back: nobody else will write.
     pub fn disown(&self) {
         self.report.disown();
     }
 
     /// Writes the whole answer of a poll that the caller removed from its session, and reports. Never blocks; what the
-    /// socket does not take now its task finishes.
+    /// socket does not take now its worker finishes.
     pub fn answer(&self, bytes: &[u8], limits: &Limits) {
-        self.report.tell(match self.write_now(bytes, limits) {
+        let call = self.report.tell(match self.write_now(bytes, limits) {
             Ok(None) => {
                 self.idle_until(Limits::second_in(limits.idle_ms));
                 Answered::Written
@@ -242,178 +286,52 @@ impl Socket {
             }
             Err(_) => Answered::Broken,
         });
+        if call {
+            self.call_again();
+        }
     }
 
-    /// Waits until the parked poll was answered (some) or the socket became readable before that was seen (none).
-    pub async fn answered_or_readable(&self) -> Option<Answered> {
-        poll_fn(|context| {
-            if let Some(answered) = self.report.look(context) {
-                return Poll::Ready(Some(answered));
-            }
-            // An error shows in the look that follows.
-            self.stream.poll_read_ready(context).map(|_| None)
-        })
-        .await
+    /// How the parked poll was answered, if it was.
+    pub fn answered(&self) -> Option<Answered> {
+        self.report.look()
     }
 
-    /// Waits for the report of whoever removed the parked poll.
-    pub async fn answered(&self) -> Answered {
-        poll_fn(|context| self.report.wait(context)).await
+    /// The same for a worker that can only wait for the answer: if there is none yet, it is called when there is.
+    pub fn await_answer(&self) -> Option<Answered> {
+        self.report.wait()
     }
 
-    /// Writes what the socket takes without blocking, and keeps the rest. Straight to the kernel: what tokio believes of
-    /// the socket matters only to who waits for it.
+    /// Writes what the socket takes without blocking, and keeps the rest.
     pub fn write_now(&self, bytes: &[u8], limits: &Limits) -> io::Result<Option<Unsent>> {
-        let written = match (&*SockRef::from(&self.stream)).write(bytes) {
-            Ok(n) if n == bytes.len() => return Ok(None),
-            Ok(n) => n,
-            Err(error) if error.kind() == WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
-        Unsent::keep(&bytes[written..], limits).map(Some).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
-    }
-
-    /// Writes all of it, as long as that takes; `goes_on` is called whenever some of it has left.
-    pub async fn write_all(&self, mut bytes: &[u8], goes_on: impl Fn()) -> io::Result<()> {
-        goes_on();
-        while !bytes.is_empty() {
-            match self.stream.try_write(bytes) {
-                Ok(n) => {
-                    bytes = &bytes[n..];
-                    goes_on();
-                }
-                Err(error) if error.kind() == WouldBlock => {
-                    poll_fn(|context| self.stream.poll_write_ready(context)).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The socket as hyper sees it, after what was received before.
-#[derive(Debug)]
-pub struct HyperIo {
-    socket: Arc<Socket>,
-    leftover: bytes::Bytes,
-    limits: Arc<Limits>,
-}
-
-impl HyperIo {
-    /// `leftover` is read first.
-    pub fn new(socket: Arc<Socket>, leftover: bytes::Bytes, limits: Arc<Limits>) -> Self {
-        Self { socket, leftover, limits }
-    }
-
-    /// A head has begun: from here on it has only so much time.
-    fn begin_head(&self) {
-        if self.socket.is(Phase::Idle) || self.socket.is(Phase::Responding) {
-            self.socket.enter(Phase::Head, Limits::second_in(self.limits.head_ms));
+        match self.write(bytes)? {
+            n if n == bytes.len() => Ok(None),
+            n => Unsent::keep(&bytes[n..], limits).map(Some).ok_or_else(|| io::ErrorKind::OutOfMemory.into()),
         }
     }
 
-    /// What hyper has not read of the leftover.
-    pub fn into_leftover(self) -> bytes::Bytes {
-        self.leftover
+    /// Writes what the socket takes without blocking; how much that is.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match (&self.stream).write(bytes) {
+            Err(error) if error.kind() == WouldBlock => Ok(0),
+            done => done,
+        }
     }
 }
 
-impl Read for HyperIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut to: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.leftover.is_empty() {
-            let n = self.leftover.len().min(to.remaining());
-            to.put_slice(&self.leftover.split_to(n));
-            self.begin_head();
-            return Poll::Ready(Ok(()));
-        }
-        let socket = &self.socket;
-        RECEIVED.with_borrow_mut(|received| {
-            let space = &mut received[..to.remaining().min(RECV_BYTES)];
-            loop {
-                if socket.stream.poll_read_ready(context)?.is_pending() {
-                    if socket.is(Phase::Responding) && !socket.is_blocked() {
-                        socket.idle_until(Limits::second_in(self.limits.idle_ms));
-                    }
-                    return Poll::Pending;
-                }
-                match socket.recv(space) {
-                    Ok(n) => {
-                        to.put_slice(&space[..n]);
-                        self.begin_head();
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(error) if error.kind() == WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            }
-        })
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
     }
 }
 
-impl Write for HyperIo {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let ours = bare_complaint(bytes).unwrap_or(bytes.len());
-        if ours == 0 {
-            // The connection says it in our words once hyper has ended.
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let socket = &self.socket;
-        loop {
-            if socket.stream.poll_write_ready(context)?.is_pending() {
-                socket.blocked.store(true, Relaxed);
-                return Poll::Pending;
-            }
-            match socket.stream.try_write(&bytes[..ours]) {
-                Err(error) if error.kind() == WouldBlock => {}
-                done => {
-                    socket.blocked.store(false, Relaxed);
-                    if socket.is(Phase::Responding) {
-                        // Some of it has left: the rest has its time anew.
-                        socket.responding_until(Limits::second_in(self.limits.write_ms));
-                    }
-                    return Poll::Ready(done);
-                }
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.shut_write();
-        Poll::Ready(Ok(()))
+impl AsRawFd for Home {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_fd().as_raw_fd()
     }
 }
 
-/// Where hyper's own answer to a head that it could not parse begins: all of ours have `Cache-Control`. No body has a line
-/// break as it is, so this is never found in one.
-fn bare_complaint(written: &[u8]) -> Option<usize> {
-    let begin = memchr::memmem::rfind(written, b"HTTP/1.1 4")?;
-    let head = &written[begin..];
-    let is_bare = head.ends_with(b"\r\n\r\n") && memchr::memmem::find(head, b"\r\ncache-control: ").is_none();
-    is_bare.then_some(begin)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_bare_complaint_is_taken_for_one() {
-        let bare = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
-        let ours = b"HTTP/1.1 403 Forbidden\r\ncache-control: no-store\r\ncontent-length: 2\r\n\r\n{}";
-        assert_eq!(bare_complaint(bare), Some(0));
-        assert_eq!(bare_complaint(&[&ours[..], &bare[..]].concat()), Some(ours.len()));
-        let empty = b"HTTP/1.1 403 Forbidden\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
-        for kept in [&ours[..], empty, b"HTTP/1.1 100 Continue\r\n\r\n", b"{\"HTTP/1.1 4\":1}"] {
-            assert_eq!(bare_complaint(kept), None);
-        }
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.home.open.fetch_sub(1, Relaxed);
     }
 }

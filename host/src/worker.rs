@@ -1,19 +1,25 @@
-//! One worker thread: it adopts connections, answers its share of large volleys in chunks, and closes connections whose
-//! time is up.
+//! One worker thread: it looks after its bare connections, has hyper serve the others, answers its share of large volleys
+//! in chunks, and closes connections whose time is up.
 
+use crate::bare::Bare;
 use crate::clock;
 use crate::connection;
+use crate::epoll::{READY_MAX, Ready};
 use crate::node::Node;
-use crate::socket::Socket;
+use crate::reactor;
+use crate::sessions::PollCall;
+use crate::socket::{Home, Socket};
 use crate::volley::Writer;
 use crate::workers::Inbox;
+use bytes::Bytes;
 use std::cell::RefCell;
+use std::net::TcpStream;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::io::Interest;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 /// How often a worker looks for connections whose time is up.
@@ -21,46 +27,85 @@ const SWEEP: Duration = Duration::from_millis(250);
 /// How many it looks at before it looks after its other work.
 const SWEEP_CHUNK: usize = 4096;
 
-/// All connections of this worker; the gone ones are forgotten at each sweep.
-type Connections = Rc<RefCell<Vec<Weak<Socket>>>>;
+/// What the tasks of a worker share.
+struct Worker {
+    node: Arc<Node>,
+    home: Arc<Home>,
+    bare: RefCell<Bare>,
+    /// All connections; the gone ones are forgotten at each sweep.
+    connections: RefCell<Vec<Weak<Socket>>>,
+    /// Polls that leave hyper. Bounded by the connections.
+    left: UnboundedSender<(Arc<Socket>, PollCall)>,
+}
 
 /// Runs until the server has drained.
 pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let connections = Connections::default();
-    let local = tokio::task::LocalSet::new();
-    local.spawn_local(adopt(worker, node.clone(), inbox.connections, connections.clone()));
-    local.spawn_local(answer(node.clone(), inbox.volleys));
-    local.spawn_local(sweep(node.clone(), connections.clone()));
-    runtime.block_on(local.run_until(async {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }));
-    Ok(())
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let home = Home::new(worker, node.shared.workers.connections.clone())?;
+    let (left, polls) = unbounded_channel();
+    let worker = Rc::new(Worker {
+        node: node.clone(),
+        home: Arc::new(home),
+        bare: RefCell::default(),
+        connections: RefCell::default(),
+        left,
+    });
+    runtime.spawn_local(adopt(worker.clone(), inbox.connections));
+    runtime.spawn_local(take_back(worker.clone(), polls));
+    runtime.spawn_local(answer(node.clone(), inbox.volleys));
+    runtime.spawn_local(sweep(worker.clone()));
+    let looking_after = runtime.spawn_local(look_after(worker));
+    runtime.block_on(async {
+        tokio::select! {
+            ended = looking_after => ended.map_err(std::io::Error::other)?,
+            _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        }
+    })
 }
 
-async fn adopt(
-    worker: usize,
-    node: Arc<Node>,
-    mut fresh: UnboundedReceiver<std::net::TcpStream>,
-    connections: Connections,
-) {
+async fn adopt(worker: Rc<Worker>, mut fresh: UnboundedReceiver<TcpStream>) {
     while let Some(stream) = fresh.recv().await {
-        let counted = Counted(node.clone());
-        let adopted = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-        let Ok(stream) = adopted else { continue };
-        let socket = Arc::new(Socket::new(stream, worker));
-        connections.borrow_mut().push(Arc::downgrade(&socket));
-        // A task of the runtime itself, not of the local set: that costs less memory and no second queue.
-        tokio::spawn(async move { connection::serve(&socket, &counted.0).await });
+        let is_ready = stream.set_nonblocking(true).is_ok();
+        let socket = Arc::new(Socket::new(stream, worker.home.clone()));
+        if is_ready {
+            worker.connections.borrow_mut().push(Arc::downgrade(&socket));
+            worker.bare.borrow_mut().add(socket, &worker.node);
+        }
     }
 }
 
-/// An open connection; whatever ends it, it is not counted any more.
-struct Counted(Arc<Node>);
+/// Bare connections have their turns when they are ready, so many at a time: in between everybody else has one.
+async fn look_after(worker: Rc<Worker>) -> std::io::Result<()> {
+    let epoll = reactor::enter(worker.home.clone(), Interest::READABLE)?;
+    let mut ready = Ready::default();
+    loop {
+        let mut may_be_ready = epoll.readable().await?;
+        worker.home.find(&mut ready)?;
+        worker.bare.borrow_mut().take_turns(&worker.node, &ready, |socket, bytes| worker.serve(socket, bytes));
+        if ready.len() < READY_MAX {
+            may_be_ready.clear_ready();
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.shared.workers.connections.fetch_sub(1, Relaxed);
+async fn take_back(worker: Rc<Worker>, mut polls: UnboundedReceiver<(Arc<Socket>, PollCall)>) {
+    while let Some((socket, poll)) = polls.recv().await {
+        worker.bare.borrow_mut().add_with(socket, &poll, &worker.node);
+    }
+}
+
+impl Worker {
+    /// Has hyper serve what is no plain poll.
+    fn serve(&self, socket: Arc<Socket>, bytes: Bytes) {
+        let (node, left) = (self.node.clone(), self.left.clone());
+        tokio::spawn(async move {
+            if let Some(poll) = connection::serve(socket.clone(), &node, bytes).await {
+                // It fails only when the worker ends.
+                let _ = left.send((socket, poll));
+            }
+        });
     }
 }
 
@@ -80,13 +125,13 @@ async fn answer(node: Arc<Node>, mut volleys: UnboundedReceiver<Vec<crate::pid::
     }
 }
 
-async fn sweep(node: Arc<Node>, connections: Connections) {
+async fn sweep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let (now_s, draining) = (clock::coarse_s(), node.is_draining());
+        let (now_s, draining) = (clock::coarse_s(), worker.node.is_draining());
         let mut at = 0;
-        while at < connections.borrow().len() {
-            at = sweep_chunk(&mut connections.borrow_mut(), at, now_s, draining);
+        while at < worker.connections.borrow().len() {
+            at = sweep_chunk(&mut worker.connections.borrow_mut(), at, now_s, draining);
             tokio::task::yield_now().await;
         }
     }

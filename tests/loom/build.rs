@@ -8,8 +8,22 @@ const HOST: &str = "../../host/src";
 
 fn main() {
     let cut = |file: &str, heads: &[&str]| Cut::from(file, heads);
-    cut("connection.rs", &["enum Next {", "fn begin(", "async fn wait(", "async fn write_answer(", "async fn write("])
-        .into_items();
+    cut(
+        "bare.rs",
+        &[
+            "pub enum Doing {",
+            "pub enum Turn {",
+            "pub fn turn(",
+            "fn parked(",
+            "fn publishing(",
+            "fn after(",
+            "fn begin(",
+            "pub fn start(",
+            "fn write_answer(",
+            "fn go_on(",
+        ],
+    )
+    .into_items();
     cut(
         "socket.rs",
         &[
@@ -19,8 +33,9 @@ fn main() {
             "pub fn shut_down(",
             "pub fn is_cut_off(",
             "pub fn answer(",
-            "pub async fn answered_or_readable(",
-            "pub async fn answered(",
+            "pub fn answered(",
+            "pub fn await_answer(",
+            "pub fn write_now(",
         ],
     )
     .into_methods_of("Socket");

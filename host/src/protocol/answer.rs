@@ -5,8 +5,9 @@
 
 use crate::clock;
 use crate::mailbox::Page;
-use crate::protocol::problem::Problem;
+use crate::protocol::problem::{Problem, RETRY_AFTER_LINE};
 use crate::session::Owed;
+use hyper::StatusCode;
 use std::cell::RefCell;
 
 /// Room for the head, but for the origin that it may have to name.
@@ -92,7 +93,16 @@ impl Answer {
 
     /// An error.
     pub fn problem(&mut self, owed: &Owed, problem: &Problem) {
-        self.problem_and(owed, problem, "");
+        let is_temporary = problem.status() == StatusCode::SERVICE_UNAVAILABLE;
+        self.problem_and(owed, problem, if is_temporary { RETRY_AFTER_LINE } else { "" });
+    }
+
+    /// A JSON body as it is.
+    pub fn json(&mut self, body: &[u8]) {
+        let owed = Owed::default();
+        self.start_body(&owed);
+        self.bytes.extend_from_slice(body);
+        self.finish(&owed, 200, "OK", "application/json", "");
     }
 
     /// An error after which the connection ends.

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// When a client that was turned away may come again.
 pub(super) const RETRY_AFTER_S: &str = "1";
+/// The same as a line of a head.
+pub(super) const RETRY_AFTER_LINE: &str = "retry-after: 1\r\n";
 
 /// An error as the client sees it.
 #[derive(Debug)]

@@ -96,6 +96,6 @@ fn volley(node: &Node, pid: Pid, text: &str) -> u64 {
 /// What a poll gets that does not wait.
 fn ask_now(node: &Arc<Node>, pid: Pid) -> String {
     let socket = volley_loom::socket::Socket::new();
-    loom::future::block_on(volley_loom::connection::poll(&socket, node, pid, None, 0).answered());
+    loom::future::block_on(volley_loom::bare::poll(&socket, node, pid, None, 0).answered());
     socket.client().answers().concat()
 }

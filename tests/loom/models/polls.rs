@@ -4,7 +4,8 @@
 use crate::{ALL, ask_now, both, explore, node, open, volley};
 use loom::future::block_on;
 use loom::thread;
-use volley_loom::connection::{poll, poll_for};
+use volley_loom::bare::{poll, poll_for, publish};
+use volley_loom::limits::Limits;
 use volley_loom::session::ExitReason;
 use volley_loom::socket::Socket;
 use volley_loom::volley::Writer;
@@ -108,7 +109,7 @@ fn a_late_volley_does_not_answer_the_next_poll() {
 }
 
 #[test]
-fn a_write_that_blocks_is_finished_by_the_task() {
+fn a_write_that_blocks_is_finished_by_the_worker() {
     explore(ALL, || {
         let node = node();
         let (pid, socket) = (open(&node).pid, Socket::taking(2));
@@ -121,6 +122,23 @@ fn a_write_that_blocks_is_finished_by_the_task() {
         lane.join().unwrap();
         assert_eq!(socket.client().answers(), ["1:a"]);
         at_rest(&node, 1);
+    });
+}
+
+/// One that has only ended its side still reads.
+#[test]
+fn a_publisher_that_closes_gets_its_answer() {
+    explore(ALL, || {
+        let (node, socket) = (node(), Socket::taking(2));
+        let published = publish(&socket, &node);
+        let lane = thread::spawn({
+            let socket = socket.clone();
+            move || socket.answer(b"routed\n", &Limits::default())
+        });
+        socket.client().close();
+        assert!(block_on(published.answered()));
+        lane.join().unwrap();
+        assert_eq!(socket.client().answers(), ["routed"]);
     });
 }
 

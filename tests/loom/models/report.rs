@@ -1,26 +1,16 @@
-//! The report of an answer: its task is woken when there is something for it to do, and only then.
+//! The report of an answer: its worker is called when there is something for it to do, and only then.
 
 use crate::{ALL, explore};
 use loom::future::block_on;
+use loom::sync::Notify;
 use loom::thread;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use volley_loom::limits::Limits;
 use volley_loom::report::{Answered, Report};
 use volley_loom::socket::Socket;
 use volley_loom::unsent::Unsent;
-
-/// A task that only counts.
-#[derive(Default)]
-struct Counting(AtomicUsize);
-
-impl Wake for Counting {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-}
 
 fn owed() -> Arc<Report> {
     let report = Arc::new(Report::default());
@@ -28,21 +18,37 @@ fn owed() -> Arc<Report> {
     report
 }
 
+/// Whoever answers, and the worker's epoll.
+fn tells(report: &Arc<Report>, answered: Answered) -> (thread::JoinHandle<bool>, Arc<Notify>) {
+    let (report, called) = (report.clone(), Arc::new(Notify::new()));
+    let calls = called.clone();
+    let tell = move || {
+        let call = report.tell(answered);
+        if call {
+            calls.notify();
+        }
+        call
+    };
+    (thread::spawn(tell), called)
+}
+
+/// What it finds when it is called. It may look for nothing in between, but nobody calls it twice.
+fn until_called(report: &Report, called: &Notify) -> Answered {
+    loop {
+        called.wait();
+        if let Some(answered) = report.look() {
+            return answered;
+        }
+    }
+}
+
 #[test]
-fn a_task_that_waits_is_told() {
+fn a_worker_that_waits_is_called() {
     explore(ALL, || {
         let report = owed();
-        let writer = thread::spawn({
-            let report = report.clone();
-            move || report.tell(Answered::Written)
-        });
-        // As its connection does: first it looks, then it can do nothing but wait.
-        let answered = block_on(async {
-            if let Some(answered) = poll_fn(|context| Poll::Ready(report.look(context))).await {
-                return answered;
-            }
-            poll_fn(|context| report.wait(context)).await
-        });
+        let (writer, called) = tells(&report, Answered::Written);
+        // First it looks, then it can do nothing but wait.
+        let answered = report.look().or_else(|| report.wait()).unwrap_or_else(|| until_called(&report, &called));
         assert_eq!(answered, Answered::Written);
         writer.join().unwrap();
         report.owe();
@@ -50,16 +56,13 @@ fn a_task_that_waits_is_told() {
 }
 
 #[test]
-fn what_is_left_to_write_wakes_a_task_that_only_looked() {
+fn what_is_left_to_write_calls_a_worker_that_only_looked() {
     explore(ALL, || {
         let rest = Unsent::keep(b"x", &Limits::default()).expect("there is room");
         for left in [Answered::Broken, Answered::Unfinished(rest)] {
             let report = owed();
-            let writer = thread::spawn({
-                let report = report.clone();
-                move || report.tell(left)
-            });
-            let answered = block_on(poll_fn(|context| report.look(context).map_or(Poll::Pending, Poll::Ready)));
+            let (writer, called) = tells(&report, left);
+            let answered = report.look().unwrap_or_else(|| until_called(&report, &called));
             assert_ne!(answered, Answered::Written);
             writer.join().unwrap();
         }
@@ -67,22 +70,15 @@ fn what_is_left_to_write_wakes_a_task_that_only_looked() {
 }
 
 #[test]
-fn nobody_is_woken_for_nothing() {
+fn nobody_is_called_for_nothing() {
     explore(ALL, || {
         let report = owed();
-        let task = Arc::new(Counting::default());
-        let waker = Waker::from(task.clone());
-        let writer = thread::spawn({
-            let report = report.clone();
-            move || report.tell(Answered::Written)
-        });
-        let seen = report.look(&Context::from_waker(&waker));
-        writer.join().unwrap();
-        assert_eq!(task.0.load(Relaxed), 0, "its client's next request wakes it");
-        let told = seen.or_else(|| report.look(&Context::from_waker(&waker)));
-        assert_eq!(told, Some(Answered::Written), "told once, whenever it looks");
+        let (writer, _) = tells(&report, Answered::Written);
+        let seen = report.look();
+        assert!(!writer.join().unwrap(), "its client's next request calls it");
+        assert_eq!(seen.or_else(|| report.look()), Some(Answered::Written), "told once, whenever it looks");
         report.owe();
-        assert_eq!(report.look(&Context::from_waker(&waker)), None, "and the next one is another");
+        assert_eq!(report.look(), None, "and the next one is another");
     });
 }
 
@@ -90,23 +86,15 @@ fn nobody_is_woken_for_nothing() {
 fn the_wish_to_wait_does_not_outlive_its_poll() {
     explore(ALL, || {
         let report = owed();
-        let task = Arc::new(Counting::default());
-        let waker = Waker::from(task.clone());
-        let context = Context::from_waker(&waker);
-        let writer = thread::spawn({
-            let report = report.clone();
-            move || report.tell(Answered::Written)
-        });
-        let waits = report.wait(&context).is_pending();
-        writer.join().unwrap();
-        assert_eq!(task.0.load(Relaxed), usize::from(waits));
+        let (writer, _) = tells(&report, Answered::Written);
+        let waits = report.wait().is_none();
+        assert_eq!(writer.join().unwrap(), waits);
         if waits {
-            assert!(report.wait(&context).is_ready());
+            assert!(report.look().is_some());
         }
         report.owe();
-        assert_eq!(report.look(&context), None);
-        report.tell(Answered::Written);
-        assert_eq!(task.0.load(Relaxed), usize::from(waits), "this one did not wait");
+        assert_eq!(report.look(), None);
+        assert!(!report.tell(Answered::Written), "for this one nobody waited");
     });
 }
 

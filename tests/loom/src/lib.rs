@@ -1,6 +1,6 @@
 //! The server's own files, compiled with loom's locks and atomics, so that models can run them through all interleavings.
 //!
-//! What has a path below is the server's file as it is. Of `connection`, `socket`, `node`, `plugin`, `lane` and `deploy`
+//! What has a path below is the server's file as it is. Of `bare`, `socket`, `node`, `plugin`, `lane` and `deploy`
 //! the functions under test are the server's own, cut out by `build.rs`. All else is a stand-in, as small as it can be, for what no model is
 //! about: the network, the rendering, the clock, chance, wasm.
 
@@ -61,8 +61,8 @@ pub mod unsent;
 #[path = "../../../host/src/volley.rs"]
 pub mod volley;
 
+pub mod bare;
 pub mod clock;
-pub mod connection;
 pub mod deploy;
 pub mod lane;
 pub mod metrics;

@@ -18,6 +18,7 @@ pub struct Socket {
     stream: Arc<Stream>,
     cut_off: AtomicBool,
     report: Report,
+    task: Mutex<Option<Waker>>,
 }
 
 /// Stands in for what the kernel knows of a stream.
@@ -36,14 +37,16 @@ impl SockRef {
     }
 }
 
-/// The wire, and the client at its other end.
+/// The wire, the client at its other end, and the server's epoll.
 #[derive(Default)]
 pub struct Stream(Mutex<Wire>);
 
 #[derive(Default)]
 struct Wire {
-    /// Whoever waits for something to read.
+    /// The worker that waits for something to do.
     waker: Option<Waker>,
+    /// Something has come, or somebody has called, since the worker looked last: told once.
+    edge: bool,
     /// A request is here that nobody has taken.
     request: bool,
     closed: bool,
@@ -53,16 +56,6 @@ struct Wire {
 }
 
 impl Stream {
-    /// Until there is something to read.
-    pub fn poll_read_ready(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.0.lock();
-        if wire.request || wire.closed {
-            return Poll::Ready(Ok(()));
-        }
-        wire.waker = Some(context.waker().clone());
-        Poll::Pending
-    }
-
     /// The client sends something.
     pub fn send(&self) {
         self.change(|wire| wire.request = true);
@@ -75,8 +68,10 @@ impl Stream {
 
     fn change(&self, change: impl FnOnce(&mut Wire)) {
         let mut wire = self.0.lock();
+        let before = (wire.request, wire.closed);
         change(&mut wire);
-        let waker = if wire.request || wire.closed { wire.waker.take() } else { None };
+        wire.edge |= (wire.request, wire.closed) != before && (wire.request || wire.closed);
+        let waker = if wire.edge { wire.waker.take() } else { None };
         drop(wire);
         if let Some(waker) = waker {
             waker.wake();
@@ -94,7 +89,8 @@ impl Stream {
 impl Socket {
     /// Of a fresh connection.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { stream: Arc::default(), cut_off: AtomicBool::new(false), report: Report::default() })
+        let (cut_off, report) = (AtomicBool::new(false), Report::default());
+        Arc::new(Self { stream: Arc::default(), cut_off, report, task: Mutex::default() })
     }
 
     /// The kernel takes only so many bytes of the first write.
@@ -116,7 +112,28 @@ impl Socket {
 
     /// The server reads the request.
     pub fn take_request(&self) {
-        self.stream.0.lock().request = false;
+        let mut wire = self.stream.0.lock();
+        wire.request = false;
+        // The end of the stream is told with the request that came before it; the worker then looks once more.
+        wire.edge = wire.closed;
+    }
+
+    /// Until it has something to do.
+    pub async fn ready(&self) {
+        poll_fn(|context| {
+            let mut wire = self.stream.0.lock();
+            if std::mem::take(&mut wire.edge) {
+                return Poll::Ready(());
+            }
+            wire.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The worker is to look at it.
+    pub fn call_again(&self) {
+        self.stream.change(|wire| wire.edge = true);
     }
 
     /// What a look at it shows.
@@ -129,26 +146,20 @@ impl Socket {
         }
     }
 
-    /// Writes what the kernel takes, and keeps the rest.
-    pub fn write_now(&self, bytes: &[u8], limits: &Limits) -> io::Result<Option<Unsent>> {
+    /// Writes what the kernel takes.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         self.stream.change(|wire| {
             written = wire.takes.take().unwrap_or(bytes.len()).min(bytes.len());
             wire.received.extend_from_slice(&bytes[..written]);
             wire.request = written == bytes.len();
         });
-        if written == bytes.len() {
-            return Ok(None);
-        }
-        Unsent::keep(&bytes[written..], limits).map(Some).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+        Ok(written)
     }
 
-    /// Writes all of it.
-    pub async fn write_all(&self, bytes: &[u8], goes_on: impl Fn()) -> io::Result<()> {
-        goes_on();
-        let rest = self.write_now(bytes, &Limits::default())?;
-        assert!(rest.is_none());
-        poll_fn(|_| Poll::Ready(Ok(()))).await
+    /// No model is about the sweep, or about resets.
+    pub fn is_lost(&self) -> bool {
+        false
     }
 
     /// No model is about the sweep.

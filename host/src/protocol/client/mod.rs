@@ -5,7 +5,8 @@ mod publish;
 mod sessions;
 mod subscriptions;
 
-pub use poll::{Held, cursor_too_high, plain_poll};
+pub use poll::{Held, cursor_too_high};
+pub use publish::{PublishCall, published};
 
 use crate::node::Node;
 use crate::pid::Pid;
@@ -30,6 +31,23 @@ pub enum Reaction {
     Park(PollCall),
     /// It is a poll that hyper has to hold.
     Hold(Held),
+}
+
+/// A request that is read where it was received.
+pub enum Plain {
+    /// A poll.
+    Poll(PollCall),
+    /// A publish.
+    Publish(PublishCall),
+}
+
+/// The request that these bytes are, if it is a plain one and they are nothing else. hyper gets all others.
+pub fn plain(node: &Node, bytes: &[u8]) -> Option<Plain> {
+    if node.is_draining() {
+        return None;
+    }
+    let poll = || poll::plain(node, bytes).map(Plain::Poll);
+    poll().or_else(|| publish::plain(node, bytes).map(Plain::Publish))
 }
 
 /// Serves a request. `blocked` says that earlier responses have not left the socket yet.

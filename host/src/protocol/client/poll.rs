@@ -21,11 +21,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// The poll that these bytes are, if they are a plain one and nothing else. hyper gets all others.
-pub fn plain_poll(node: &Node, bytes: &[u8]) -> Option<PollCall> {
-    if node.is_draining() {
-        return None;
-    }
+/// The poll that these bytes are, if they are a plain one and nothing else.
+pub(super) fn plain(node: &Node, bytes: &[u8]) -> Option<PollCall> {
     let plain = plain::plain_poll(bytes)?;
     let pid = client::session_of(node, plain.session).ok()?;
     let cors = plain.origin.and_then(|origin| node.cors.allows(origin));

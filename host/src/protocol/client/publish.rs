@@ -2,10 +2,12 @@
 
 use crate::event::{Answer, Happening, Payload, Routed};
 use crate::node::{Node, Sender};
+use crate::pid::Pid;
 use crate::protocol::batch::{self, Line, NotALine};
 use crate::protocol::client;
 use crate::protocol::http::{self, Answered};
 use crate::protocol::payload;
+use crate::protocol::plain;
 use crate::protocol::problem::Problem;
 use crate::topic::Topic;
 use bytes::Bytes;
@@ -22,6 +24,36 @@ const KEY_BYTES_MAX: usize = 255;
 struct Published {
     event: String,
     recipients: u64,
+}
+
+/// A publish as a client asked for it.
+pub struct PublishCall {
+    /// Where.
+    pub topic: Topic,
+    /// Who.
+    pub sender: Sender,
+    /// What.
+    pub data: Payload,
+}
+
+/// The publish that these bytes are, if they are a plain one and nothing is wrong with it.
+pub(super) fn plain(node: &Node, bytes: &[u8]) -> Option<PublishCall> {
+    let plain = plain::plain_publish(bytes)?;
+    if plain.body.len() as u64 > node.shared.limits.event_bytes_max {
+        return None;
+    }
+    let sender = match plain.session {
+        Some(_) => sender_of(node, client::session_of(node, plain.session).ok()?).ok()?,
+        None => Sender::default(),
+    };
+    let topic = client::valid_topic(plain.topic).ok()?;
+    let data = payload::from_body(plain.content_type, Bytes::copy_from_slice(plain.body)).ok()?;
+    Some(PublishCall { topic, sender, data })
+}
+
+/// What the publisher is told.
+pub fn published(routed: &Routed) -> Vec<u8> {
+    serde_json::to_vec(&Published::from(*routed)).expect("our own types are JSON")
 }
 
 /// Publishes a body.
@@ -86,7 +118,13 @@ async fn publish(node: &Arc<Node>, topic: Topic, sender: Sender, key: Option<Str
 
 /// Without a session a back-end publishes.
 fn sender(node: &Node, headers: &HeaderMap) -> Result<Sender, Problem> {
-    let Some(pid) = client::optional_session(node, headers)? else { return Ok(Sender::default()) };
+    match client::optional_session(node, headers)? {
+        Some(pid) => sender_of(node, pid),
+        None => Ok(Sender::default()),
+    }
+}
+
+fn sender_of(node: &Node, pid: Pid) -> Result<Sender, Problem> {
     let user = node.shared.sessions.with(pid, |session| session.user.clone()).ok_or_else(Problem::gone)?;
     Ok(Sender { pid: Some(pid), user })
 }

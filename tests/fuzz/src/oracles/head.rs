@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HOST, HeaderMap, UPGRADE};
+use hyper::header::{CONNECTION, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -37,6 +37,21 @@ impl Head {
             && !self.headers.contains_key(UPGRADE)
             && !self.headers.get_all(CONNECTION).iter().any(closes)
             && !self.has_body
+    }
+
+    /// One to that topic, with a body of that length, on a connection that stays.
+    pub(super) fn is_plain_publish(&self, topic: &str, body: &[u8]) -> bool {
+        let closes = |value: &hyper::header::HeaderValue| value.to_str().is_ok_and(|text| text.contains("close"));
+        self.method == Method::POST
+            && self.path == format!("/v1/topics/{topic}/events")
+            && self.query.is_none()
+            && self.version == Version::HTTP_11
+            && self.headers.contains_key(HOST)
+            && !self.headers.contains_key(UPGRADE)
+            && !self.headers.contains_key(TRANSFER_ENCODING)
+            && !self.headers.get_all(CONNECTION).iter().any(closes)
+            && self.has_body != body.is_empty()
+            && self.header("content-length").is_ok_and(|text| text.is_some_and(|text| text.parse() == Ok(body.len())))
     }
 
     /// A header that may come once and is plain ASCII.

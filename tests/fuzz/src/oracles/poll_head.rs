@@ -2,11 +2,14 @@
 //! and what is seen by splitting its lines.
 
 use crate::oracles::head;
-use crate::protocol::plain::plain_poll;
+use crate::protocol::plain::{PlainPublish, plain_poll, plain_publish};
 use crate::protocol::query::{Asked, asked};
 
-/// Checks a head.
+/// Checks a head, and the body that a publish has behind it.
 pub fn check(data: &[u8]) {
+    if let Some(publish) = plain_publish(data) {
+        check_publish(data, &publish);
+    }
     let Some(plain) = plain_poll(data) else { return };
     let by_hyper = head::read(data).unwrap_or_else(|error| panic!("hyper: {error}: {}", data.escape_ascii()));
     assert!(by_hyper.is_plain_poll(), "{by_hyper:?}");
@@ -31,4 +34,16 @@ fn by_lines(data: &[u8], session: Option<&str>, origin: Option<&str>, expected: 
     assert!(header("host").is_some() && header("content-length").is_none() && header("transfer-encoding").is_none());
     let query = target.strip_prefix("/v1/poll").expect("the path").strip_prefix('?');
     assert_eq!(asked(query, header("volley-cursor")), Ok(expected));
+}
+
+fn check_publish(data: &[u8], plain: &PlainPublish<'_>) {
+    let by_hyper = head::read(data).unwrap_or_else(|error| panic!("hyper: {error}: {}", data.escape_ascii()));
+    assert!(by_hyper.is_plain_publish(plain.topic, plain.body), "{by_hyper:?}");
+    assert_eq!(by_hyper.header("volley-session").expect("once"), plain.session);
+    assert_eq!(by_hyper.header("content-type").expect("once"), plain.content_type);
+    assert_eq!(by_hyper.header("idempotency-key"), Ok(None));
+    assert_eq!(by_hyper.header("origin"), Ok(None));
+    assert!(data.ends_with(plain.body));
+    let head = &data[..data.len() - plain.body.len()];
+    assert!(head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n"), "{}", head.escape_ascii());
 }
