@@ -1,4 +1,6 @@
-//! `volley bench`: what a rule costs on this machine, in this very binary, without a network.
+//! `volley bench`: what a rule and sessions cost on this machine, in this very binary, without a network.
+
+mod sessions;
 
 use crate::event::{Event, Happening, Payload, Reply};
 use crate::limits::Limits;
@@ -8,7 +10,7 @@ use crate::topic::Topic;
 use crate::workers::Workers;
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,17 @@ pub enum Bench {
         #[arg(long = "members", value_name = "N", default_values_t = [10, 1_000, 100_000])]
         members: Vec<usize>,
     },
+    /// Cost of a session by how many there are: to open, join, be sent to, acknowledge and end one, and its memory
+    Sessions {
+        /// The rule [default: the bundled topic]
+        #[arg(long, value_name = "FILE")]
+        plugin: Option<PathBuf>,
+        /// Sessions, all in one room; may be repeated. The ratio is that of the broadcast to the first row's
+        #[arg(long = "sessions", value_name = "N", value_delimiter = ',',
+            value_parser = clap::value_parser!(u64).range(1..=10_000_000),
+            default_values_t = [10_000, 1_000, 100_000, 1_000_000])]
+        sessions: Vec<u64>,
+    },
 }
 
 /// How long one size is measured.
@@ -32,19 +45,31 @@ const MEASURED: Duration = Duration::from_secs(1);
 impl Bench {
     /// Measures and prints.
     pub fn run(self) -> anyhow::Result<()> {
-        let Self::Route { plugin, members } = self;
-        let component = match &plugin {
-            None => crate::bundled::component("topic").context("not bundled")?.to_vec(),
-            Some(path) => std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?,
-        };
-        println!("{:>9} {:>12} {:>12} {:>12}", "members", "p50 us", "p99 us", "events");
-        for members in members {
-            let times = route(&component, members)?;
-            let us = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_nanos() as f64 / 1e3;
-            println!("{members:>9} {:>12.2} {:>12.2} {:>12}", us(0.5), us(0.99), times.len());
+        match self {
+            Self::Route { plugin, members } => print_route(&component(plugin.as_deref())?, members),
+            Self::Sessions { plugin, sessions } => {
+                let sizes: Vec<usize> = sessions.into_iter().map(|size| size as usize).collect();
+                sessions::run(&component(plugin.as_deref())?, &sizes)
+            }
         }
-        Ok(())
     }
+}
+
+fn component(plugin: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+    match plugin {
+        None => Ok(crate::bundled::component("topic").context("not bundled")?.to_vec()),
+        Some(path) => std::fs::read(path).with_context(|| format!("can't read {}", path.display())),
+    }
+}
+
+fn print_route(component: &[u8], members: Vec<usize>) -> anyhow::Result<()> {
+    println!("{:>9} {:>12} {:>12} {:>12}", "members", "p50 us", "p99 us", "events");
+    for members in members {
+        let times = route(component, members)?;
+        let us = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_nanos() as f64 / 1e3;
+        println!("{members:>9} {:>12.2} {:>12.2} {:>12}", us(0.5), us(0.99), times.len());
+    }
+    Ok(())
 }
 
 /// Times of single calls, ascending.

@@ -178,3 +178,19 @@ fn a_file_that_is_no_component_is_refused_by_name() {
         assert!(stdout(&output).is_empty(), "{}", stdout(&output));
     }
 }
+
+#[test]
+fn what_sessions_cost_is_a_row_for_each_size() {
+    let output = run(&["bench", "sessions", "--sessions", "300,100"]);
+    assert!(output.status.success(), "{output:?}");
+    let table = String::from_utf8(output.stdout).expect("UTF-8");
+    let rows: Vec<Vec<f64>> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().map(|number| number.parse().expect("a number")).collect())
+        .collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [300.0, 100.0], "{table}");
+    assert!(rows.iter().all(|row| row.len() == 8 && row[1..6].iter().all(|ns| *ns > 0.0)), "{table}");
+    assert!((rows[0][7] - 1.0).abs() < 1e-9, "{table}");
+    assert_eq!(run(&["bench", "sessions", "--sessions", "0"]).status.code(), Some(2));
+}
