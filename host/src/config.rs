@@ -84,7 +84,7 @@ pub struct Flags {
     /// How the log on stderr looks [default: human]
     #[arg(long, value_enum, env = "VOLLEY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
-    /// Threads that serve client connections [default: one a core]
+    /// Threads that serve client connections [default: one for two cores]
     #[arg(long, value_name = "N", env = "VOLLEY_WORKERS")]
     workers: Option<u16>,
     /// Threads that route for each plugin; a topic always goes to the same one [default: one for two cores]
@@ -296,8 +296,8 @@ impl Flags {
                 &at,
             )?,
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
-            workers: threads(self.workers.or(file.workers), cores),
-            // With one a core a delivery took 1.32 of the bare server's CPU, with half of them 1.23 (`PERFORMANCE.md`).
+            // As many threads as cores: with more of them each delivery costs more CPU (`PERFORMANCE.md`).
+            workers: threads(self.workers.or(file.workers), cores.div_ceil(2)),
             lanes: threads(self.lanes.or(file.lanes), cores / 2),
             cors: cors(&self.cors_origins, file.cors, &at)?,
             watch: self.watch.or(file.watch.map(|watch| folder.join(watch))),

@@ -42,6 +42,7 @@ pub mod workers;
 
 // Who is there.
 pub mod deadlines;
+pub mod fifo;
 pub mod mailbox;
 pub mod message;
 pub mod pid;

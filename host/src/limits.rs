@@ -97,7 +97,7 @@ limits! {
     /// Events that a lane routes before it fires the volley for all of them.
     lane_batch_events_max = 64;
     /// Sockets that a lane writes by itself; a larger volley is written by the connections' own threads.
-    volley_inline_pids_max = 128;
+    volley_inline_pids_max = 1_024;
     /// Sockets that a thread writes of a large volley before it looks after its other connections.
     volley_chunk_pids_max = 64;
     /// A rule's time for one event; then it is stopped and the event fails with 502.

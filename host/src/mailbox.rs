@@ -3,9 +3,9 @@
 //! Nothing is deleted by being sent, so a response lost on the way is sent again. When the mailbox is full the oldest
 //! message is dropped, and whoever reads past it is told how many are missing.
 
+use crate::fifo::{self, Fifo};
 use crate::limits::Limits;
 use crate::message::Message;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A mailbox that emptied gives its memory back when it had grown beyond this many messages (arbitrary, small).
@@ -25,7 +25,7 @@ pub enum Room {
 /// The messages of one session, in order.
 #[derive(Debug, Default)]
 pub struct Mailbox {
-    kept: VecDeque<Arc<Message>>,
+    kept: Fifo<Arc<Message>>,
     bytes: u64,
     /// Number of the newest message ever pushed; the kept ones are the last of them.
     newest: u64,
@@ -40,7 +40,7 @@ pub struct Page<'a> {
     /// How many messages between the poll's cursor and the first one here were dropped.
     pub gap: u64,
     /// The messages, oldest first.
-    pub messages: std::collections::vec_deque::Iter<'a, Arc<Message>>,
+    pub messages: fifo::Iter<'a, Arc<Message>>,
 }
 
 impl Mailbox {
@@ -94,13 +94,13 @@ impl Mailbox {
     pub fn after(&self, cursor: u64, limits: &Limits) -> Page<'_> {
         let cursor = cursor.max(self.acknowledged);
         if cursor >= self.newest {
-            return Page { cursor, gap: 0, messages: self.kept.range(..0) };
+            return Page { cursor, gap: 0, messages: self.kept.range(0..0) };
         }
         // One past the newest when all of it was dropped.
         let first = (cursor + 1).max(self.oldest());
         let from = (first - self.oldest()) as usize;
         let (mut to, mut bytes) = (from, 0);
-        for message in self.kept.range(from..) {
+        for message in self.kept.range(from..self.kept.len()) {
             bytes += message.json().len() as u64;
             let too_much = bytes > limits.response_bytes_max || (to - from) as u64 >= limits.response_messages_max;
             if too_much && to > from {

@@ -31,7 +31,8 @@ impl Secret {
 
     /// Takes as long whatever the difference.
     pub fn matches(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // As one number: byte by byte it showed in profiles.
+        u128::from_ne_bytes(self.0).ct_eq(&u128::from_ne_bytes(other.0)).into()
     }
 }
 

@@ -22,6 +22,8 @@ pub mod denied;
 pub mod event;
 #[path = "../../../host/src/fault.rs"]
 pub mod fault;
+#[path = "../../../host/src/fifo.rs"]
+pub mod fifo;
 #[path = "../../../host/src/generation.rs"]
 pub mod generation;
 #[path = "../../../host/src/groups.rs"]
