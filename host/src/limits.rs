@@ -99,7 +99,7 @@ limits! {
     /// Sockets that a lane writes by itself; a larger volley is written by the connections' own threads.
     volley_inline_pids_max = 1_024;
     /// Sockets that a thread writes of a large volley before it looks after its other connections.
-    volley_chunk_pids_max = 64;
+    volley_chunk_pids_max = 16;
     /// A rule's time for one event; then it is stopped and the event fails with 502.
     route_ms_max = 500;
     /// A rule's time to initialise.
