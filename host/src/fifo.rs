@@ -9,7 +9,8 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Fifo<T> {
     first: Option<T>,
-    /// What comes after the first. Boxed, so that it costs a pointer where there is none.
+    /// What comes after the first. Boxed, so that it costs a pointer where there is none: there may be a million.
+    #[allow(clippy::box_collection)]
     rest: Option<Box<VecDeque<T>>>,
 }
 
@@ -66,12 +67,11 @@ impl<T> Fifo<T> {
     pub fn range(&self, places: Range<usize>) -> Iter<'_, T> {
         let first = self.first.as_ref().filter(|_| places.contains(&0));
         let of_rest = places.start.saturating_sub(1)..places.end.saturating_sub(1);
-        let rest = match &self.rest {
-            Some(rest) => rest.range(of_rest),
-            None => {
-                assert!(of_rest.is_empty(), "there are not so many");
-                vec_deque::Iter::default()
-            }
+        let rest = if let Some(rest) = &self.rest {
+            rest.range(of_rest)
+        } else {
+            assert!(of_rest.is_empty(), "there are not so many");
+            vec_deque::Iter::default()
         };
         first.into_iter().chain(rest)
     }
@@ -101,12 +101,11 @@ mod tests {
         fn it_is_a_queue(steps in prop::collection::vec(prop::option::weighted(0.6, any::<u8>()), 0..60)) {
             let (mut fifo, mut model) = (Fifo::default(), VecDeque::new());
             for step in steps {
-                match step {
-                    Some(new) => {
-                        fifo.push_back(new);
-                        model.push_back(new);
-                    }
-                    None => prop_assert_eq!(fifo.pop_front(), model.pop_front()),
+                if let Some(new) = step {
+                    fifo.push_back(new);
+                    model.push_back(new);
+                } else {
+                    prop_assert_eq!(fifo.pop_front(), model.pop_front());
                 }
                 prop_assert_eq!((fifo.len(), fifo.is_empty()), (model.len(), model.is_empty()));
                 prop_assert_eq!((fifo.front(), fifo.back()), (model.front(), model.back()));

@@ -39,8 +39,8 @@ fn measure(component: &[u8], size: usize) -> anyhow::Result<(Times, Times)> {
     room.open(size)?;
     room.join()?;
     let (mut wasm, mut native) = (Times::default(), Times::default());
-    let (mut sent, began) = (0, Instant::now());
-    while began.elapsed() < MEASURED {
+    let (mut sent, start) = (0, Instant::now());
+    while start.elapsed() < MEASURED {
         for (by, times) in [(By::Wasm, &mut wasm), (By::Native, &mut native)] {
             let begun = Instant::now();
             times.rule.push(room.broadcast(by)?);
