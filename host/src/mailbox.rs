@@ -90,8 +90,34 @@ impl Mailbox {
         true
     }
 
+    /// Forgets the oldest of what a stream was written, up to this message, but for a window in which a client that lost
+    /// its connection may resume. Nothing is lost by that, so nothing is counted.
+    pub fn written(&mut self, up_to: u64, limits: &Limits) {
+        let own_bytes = self.own_bytes();
+        let mut last = None;
+        while self.oldest() <= up_to
+            && (up_to + 1 - self.oldest() > limits.replay_messages_max || self.bytes > limits.replay_bytes_max)
+            && !self.kept.is_empty()
+        {
+            last = self.pop_oldest();
+        }
+        if let Some(last) = last {
+            self.give_back();
+            last.count_mailbox(own_bytes, self.own_bytes());
+        }
+    }
+
     /// The messages after the cursor, up to the bounds of one response. One message always fits.
     pub fn after(&self, cursor: u64, limits: &Limits) -> Page<'_> {
+        self.page(cursor, limits.response_messages_max, limits.response_bytes_max)
+    }
+
+    /// The messages after the cursor, up to the bounds of what a stream is written at once. One message always fits.
+    pub fn next(&self, cursor: u64, limits: &Limits) -> Page<'_> {
+        self.page(cursor, limits.response_messages_max, limits.stream_bytes_max)
+    }
+
+    fn page(&self, cursor: u64, messages_max: u64, bytes_max: u64) -> Page<'_> {
         let cursor = cursor.max(self.acknowledged);
         if cursor >= self.newest {
             return Page { cursor, gap: 0, messages: self.kept.range(..0) };
@@ -102,7 +128,7 @@ impl Mailbox {
         let (mut to, mut bytes) = (from, 0);
         for message in self.kept.range(from..) {
             bytes += message.json().len() as u64;
-            let too_much = bytes > limits.response_bytes_max || (to - from) as u64 >= limits.response_messages_max;
+            let too_much = bytes > bytes_max || (to - from) as u64 >= messages_max;
             if too_much && to > from {
                 break;
             }

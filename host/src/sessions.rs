@@ -41,6 +41,8 @@ pub struct Sessions {
     bytes: AtomicU64,
     parked: AtomicU64,
     dropped: AtomicU64,
+    /// Not zero when no stream is to be parked again: how long its client may be told to stay away.
+    closing: AtomicU64,
 }
 
 type Slot = Mutex<SlotState>;
@@ -106,10 +108,36 @@ pub enum Beginning {
     CursorTooHigh,
 }
 
+/// Why a stream did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotBegun {
+    /// The cursor is above the newest message.
+    CursorTooHigh,
+    /// The session has ended.
+    SessionOver,
+}
+
+/// What became of a stream that was to be parked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It waits.
+    Parked,
+    /// It was rendered what has come meanwhile.
+    More,
+    /// It is not parked: its worker has something to write to it.
+    Wanted,
+    /// The session has another consumer.
+    Superseded,
+    /// The session has ended.
+    SessionOver,
+    /// The server goes down; the client may be told to stay away up to so many milliseconds.
+    Closing(u64),
+}
+
 /// What is to be done about a session whose time came up.
 pub enum Due {
-    /// Its poll has waited long enough; the caller ends it.
-    Poll(Parked),
+    /// Its poll has waited long enough, and the caller ends it; or its stream, which gets a heartbeat.
+    Poll(Pid, Parked),
     /// Nobody asked for it for too long, so it was ended; the caller ends its subscriptions.
     Linger(Pid, Box<Session>),
 }
@@ -128,6 +156,7 @@ impl Sessions {
             bytes: AtomicU64::new(0),
             parked: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            closing: AtomicU64::new(0),
         }
     }
 
@@ -155,7 +184,9 @@ impl Sessions {
             mailbox: Mailbox::default(),
             parked: None,
             opening: false,
-            polls: 0,
+            consumers: 0,
+            streamed: 0,
+            wanted: false,
             heard_ms: clock::coarse_ms(),
             looked_at: u64::MAX,
         });
@@ -291,14 +322,28 @@ impl Sessions {
         dropped
     }
 
-    /// Takes a parked poll that has messages now, and renders them.
-    pub fn take_ready(&self, pid: Pid, render: impl FnOnce(&Owed, Page<'_>)) -> Option<Parked> {
+    /// Takes a parked poll or stream that has messages now, and renders them.
+    pub fn take_ready(&self, pid: Pid, render: impl FnOnce(&Parked, Page<'_>)) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
-            render(&parked.owed, session.mailbox.after(parked.after, &self.limits));
+            if let AnswerTo::Stream(..) = parked.answer_to {
+                self.next_page(session, |page| render(&parked, page));
+            } else {
+                render(&parked, session.mailbox.after(parked.after, &self.limits));
+            }
             self.unparked(session, clock::coarse_ms());
             Some(parked)
         })?
+    }
+
+    /// What a stream is written next. From then on it counts as written, and only its newest part is kept for a client that
+    /// resumes.
+    fn next_page(&self, session: &mut Session, render: impl FnOnce(Page<'_>)) {
+        let page = session.mailbox.next(session.streamed, &self.limits);
+        let cursor = page.cursor;
+        render(page);
+        session.streamed = cursor;
+        session.mailbox.written(cursor, &self.limits);
     }
 
     /// Begins a poll: acknowledges, then renders an answer or parks it. Checking and parking are one step, so a message
@@ -317,6 +362,7 @@ impl Sessions {
             if superseded.is_some() {
                 self.unparked(session, clock::coarse_ms());
             }
+            session.consumers = session.consumers.wrapping_add(1);
             let after = call.cursor.unwrap_or(0).max(session.mailbox.acknowledged());
             // The coarse clock is behind when its thread waits for a core, and a poll must not end early.
             session.heard_ms = clock::now_ms();
@@ -324,9 +370,8 @@ impl Sessions {
                 render(&call.owed, session.mailbox.after(after, &self.limits));
                 return Began { superseded, state: Beginning::Answered };
             }
-            session.polls = session.polls.wrapping_add(1);
             session.parked = Some(Parked {
-                serial: session.polls,
+                serial: session.consumers,
                 after,
                 deadline_ms: session.heard_ms + call.wait_ms,
                 owed: call.owed.clone(),
@@ -335,8 +380,97 @@ impl Sessions {
             });
             self.parked.fetch_add(1, Relaxed);
             self.schedule(call.pid, session);
-            Began { superseded, state: Beginning::Parked(session.polls) }
+            Began { superseded, state: Beginning::Parked(session.consumers) }
         })
+    }
+
+    /// Begins a stream, which is still to be parked: acknowledges, and counts it as the session's consumer. Its number, and
+    /// the consumer before, which the caller has to end.
+    pub fn begin_stream(&self, pid: Pid, cursor: Option<u64>) -> Result<(u32, Option<Parked>), NotBegun> {
+        let begun = self.with(pid, |session| {
+            if !session.mailbox.acknowledge(cursor.unwrap_or(0)) {
+                return Err(NotBegun::CursorTooHigh);
+            }
+            let superseded = session.parked.take();
+            if superseded.is_some() {
+                self.unparked(session, clock::coarse_ms());
+            }
+            session.consumers = session.consumers.wrapping_add(1);
+            session.streamed = cursor.unwrap_or(0).max(session.mailbox.acknowledged());
+            session.wanted = false;
+            session.heard_ms = clock::coarse_ms();
+            Ok((session.consumers, superseded))
+        });
+        begun.unwrap_or(Err(NotBegun::SessionOver))
+    }
+
+    /// Its client is there.
+    pub fn hear_of(&self, pid: Pid) {
+        self.with(pid, |session| session.heard_ms = clock::coarse_ms());
+    }
+
+    /// Everything up to the cursor is acknowledged; none when the session is dead, false when no such message was sent.
+    pub fn acknowledge(&self, pid: Pid, cursor: u64) -> Option<bool> {
+        self.with(pid, |session| session.mailbox.acknowledge(cursor))
+    }
+
+    /// Parks a stream again, or renders what has come since it was taken. Checking and parking are one step, so a message
+    /// that comes in between is not missed.
+    pub fn park_again(
+        &self,
+        (pid, serial): (Pid, u32),
+        answer_to: impl FnOnce() -> AnswerTo,
+        render: impl FnOnce(Page<'_>),
+    ) -> Again {
+        let again = self.with(pid, |session| {
+            if session.consumers != serial {
+                return Again::Superseded;
+            }
+            let retry_ms_max = self.closing.load(Relaxed);
+            if retry_ms_max > 0 {
+                return Again::Closing(retry_ms_max);
+            }
+            session.heard_ms = clock::coarse_ms();
+            if std::mem::take(&mut session.wanted) {
+                return Again::Wanted;
+            }
+            if session.mailbox.has_after(session.streamed) {
+                self.next_page(session, render);
+                return Again::More;
+            }
+            session.parked = Some(Parked {
+                serial,
+                after: session.streamed,
+                deadline_ms: session.heard_ms + self.limits.heartbeat_ms,
+                owed: Owed::default(),
+                answer_to: answer_to(),
+                volley: 0,
+            });
+            self.parked.fetch_add(1, Relaxed);
+            self.schedule(pid, session);
+            Again::Parked
+        });
+        again.unwrap_or(Again::SessionOver)
+    }
+
+    /// Takes a stream for somebody who has something to write to it besides messages. If somebody else is writing just now,
+    /// that one will find that the stream is wanted, and hand it to its worker.
+    pub fn want(&self, pid: Pid, serial: u32) -> Option<Parked> {
+        self.with(pid, |session| {
+            let parked = session.parked.take_if(|parked| parked.serial == serial);
+            if parked.is_some() {
+                self.unparked(session, clock::coarse_ms());
+            } else {
+                session.wanted |= session.consumers == serial;
+            }
+            parked
+        })?
+    }
+
+    /// From here on no stream is parked again: the server goes down, and clients are told to stay away for a random time up
+    /// to this.
+    pub fn close_streams(&self, retry_ms_max: u64) {
+        self.closing.store(retry_ms_max.max(1), Relaxed);
     }
 
     /// Takes a poll back for its own task, if it is still there.
@@ -382,7 +516,7 @@ impl Sessions {
         }
         session.looked_at = u64::MAX;
         self.schedule(pid, session);
-        poll.map(Due::Poll)
+        poll.map(|poll| Due::Poll(pid, poll))
     }
 
     /// Live sessions, in the order of their slots, from the given slot on.

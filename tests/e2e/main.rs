@@ -15,6 +15,7 @@ mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
+mod streaming; // clients of streams
 mod stub;
 mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
 
@@ -24,6 +25,10 @@ mod idempotency; // a publish that is sent again
 mod polls; // what a poll returns and acknowledges
 mod publish; // one event: what arrives is what was sent
 mod sessions; // opening and ending sessions
+mod events; // server-sent events
+mod websockets; // what is said over a WebSocket
+mod frames; // what no WebSocket client sends
+mod transports; // clients that change how they listen
 mod subscriptions; // joining and leaving topics
 
 // What happens around them.
