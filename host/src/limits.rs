@@ -58,14 +58,17 @@ limits! {
     /// Bytes of messages in one response; one message always fits.
     response_bytes_max = MIB;
     /// Bytes of messages that a stream is written at once; one message always fits.
-    stream_bytes_max = 256 * KIB;
+    stream_bytes_max = 64 * KIB;
+    /// What the system is asked to hold of a stream that its client has not received; what it does not take waits in the
+    /// mailbox. With what is written at once it is within `replay_bytes_max`, so that a connection that breaks loses nothing.
+    stream_buffer_bytes = 64 * KIB;
     /// A stream that was written nothing for this time gets a heartbeat: a comment, or a ping. A WebSocket whose peer has
     /// answered none of two pings is closed instead of a third.
     heartbeat_ms = 20_000;
     /// Messages that a session keeps of what a stream was written and nobody has acknowledged; who resumes below is told a
     /// `gap`.
-    replay_messages_max = 256;
-    /// Bytes of them.
+    replay_messages_max = 2_000;
+    /// Bytes of them; the newest always stays.
     replay_bytes_max = 256 * KIB;
     /// Bytes of all WebSocket messages that have come in part; a further one closes its socket (1013).
     frames_bytes_max = 64 * MIB;

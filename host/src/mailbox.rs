@@ -95,10 +95,11 @@ impl Mailbox {
     pub fn written(&mut self, up_to: u64, limits: &Limits) {
         let own_bytes = self.own_bytes();
         let mut last = None;
-        while self.oldest() <= up_to
-            && (up_to + 1 - self.oldest() > limits.replay_messages_max || self.bytes > limits.replay_bytes_max)
-            && !self.kept.is_empty()
-        {
+        let is_beyond = |mailbox: &Self| {
+            let messages = up_to + 1 - mailbox.oldest();
+            messages > limits.replay_messages_max || mailbox.bytes > limits.replay_bytes_max
+        };
+        while self.oldest() < up_to && is_beyond(self) {
             last = self.pop_oldest();
         }
         if let Some(last) = last {
@@ -223,6 +224,7 @@ mod tests {
         Trim(u64),
         Acknowledge(u64),
         Read(u64),
+        Written(u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -233,6 +235,7 @@ mod tests {
             1 => (0..100u64).prop_map(Step::Trim),
             2 => (0..60u64).prop_map(Step::Acknowledge),
             3 => (0..60u64).prop_map(Step::Read),
+            1 => (0..60u64).prop_map(Step::Written),
         ];
         prop::collection::vec(step, 0..120)
     }
@@ -261,7 +264,8 @@ mod tests {
         fn a_mailbox_is_a_list_with_a_first_kept_number(steps in steps()) {
             let limits = Limits {
                 mailbox_messages_max: 10, mailbox_bytes_max: 200,
-                response_messages_max: 4, response_bytes_max: 90, ..Limits::default()
+                response_messages_max: 4, response_bytes_max: 90,
+                replay_messages_max: 3, replay_bytes_max: 50, ..Limits::default()
             };
             let counter = Arc::new(MessageBytes::default());
             let (mut mailbox, mut model) = (Mailbox::default(), Model::default());
@@ -295,6 +299,14 @@ mod tests {
                         if known {
                             model.first_kept = model.first_kept.max(cursor as usize);
                             model.acknowledged = model.acknowledged.max(cursor as usize);
+                        }
+                    }
+                    Step::Written(up_to) => {
+                        let up_to = (up_to as usize).min(model.sizes.len());
+                        mailbox.written(up_to as u64, &limits);
+                        let bytes = |model: &Model| model.sizes[model.first_kept..].iter().sum::<usize>();
+                        while model.first_kept + 1 < up_to && (up_to - model.first_kept > 3 || bytes(&model) > 50) {
+                            model.first_kept += 1;
                         }
                     }
                     Step::Read(cursor) => {

@@ -227,6 +227,12 @@ impl Socket {
         SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some())
     }
 
+    /// What the system holds of it while the peer does not receive it: about, since it books twice as much.
+    pub fn hold_at_most(&self, bytes: u64) {
+        // It fails only for a socket that is gone.
+        let _ = SockRef::from(&self.stream).set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
     /// Whether something that hyper wrote has not left yet.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Relaxed)

@@ -269,7 +269,7 @@ fn a_slow_consumer_has_a_gap() {
 
 #[test]
 fn a_consumer_that_never_reads_is_closed_and_may_come_back() {
-    let server = Server::start_plain(&["--limit", "write_ms=500"]);
+    let server = Server::start_plain(&["--limit", "write_ms=500", "--limit", "replay_bytes_max=9999999"]);
     let mut slow = Session::on(&server, "events.never");
     let request = get("/v1/stream?cursor=0").token(&slow.token);
     let narrow = Events::asked(Connection::open_narrow(&server.listen), &request);
