@@ -305,11 +305,13 @@ impl Socket {
 
     /// Writes the last words of a stream that the caller removed from its session, and reports.
     pub fn end_stream(&self, bytes: &[u8], limits: &Limits) {
-        self.hand_back(self.write_now(bytes, limits).map_or(Answered::Broken, Answered::Over));
+        self.hand_back(self.write_now(bytes, limits).map_or(Answered::Broken, Answered::Over), limits);
     }
 
     /// Leaves a stream that the caller removed from its session to its worker.
-    pub fn hand_back(&self, answered: Answered) {
+    pub fn hand_back(&self, answered: Answered, limits: &Limits) {
+        // The worker may not be called before the socket takes more.
+        self.responding_until(Limits::second_in(limits.write_ms));
         // In any case: nothing that the client does would call it.
         let _ = self.report.tell(answered);
         self.call_again();

@@ -85,19 +85,20 @@ impl Stream {
 
     /// The same for whoever is not its worker, which has to do what is left.
     pub fn go_on_for_worker(&self, answer: &mut Answer, sessions: &Sessions, limits: &Limits) {
-        self.socket.hand_back(match self.go_on(answer, sessions, limits) {
+        let answered = match self.go_on(answer, sessions, limits) {
             Went::Parked => return,
             Went::On => Answered::Written,
             Went::Blocked(rest) => Answered::Unfinished(rest),
             Went::Over(rest) => Answered::Over(rest),
             Went::Broken => Answered::Broken,
-        });
+        };
+        self.socket.hand_back(answered, limits);
     }
 
     /// Nothing was written for a while: a heartbeat, unless the peer is known to be gone.
     pub fn beat(&self, answer: &mut Answer, sessions: &Sessions, limits: &Limits) {
         if self.form == Form::WebSocket && !self.socket.expect_pong() {
-            return self.socket.hand_back(Answered::Broken);
+            return self.socket.hand_back(Answered::Broken, limits);
         }
         answer.heartbeat(self.form);
         self.go_on_for_worker(answer, sessions, limits);

@@ -123,10 +123,7 @@ impl Streaming {
             match socket.answered() {
                 None => {}
                 Some(Answered::Written) => self.ours = true,
-                Some(Answered::Unfinished(rest)) => {
-                    (self.ours, self.rest) = (true, Some(rest));
-                    socket.responding_until(Limits::second_in(node.shared.limits.write_ms));
-                }
+                Some(Answered::Unfinished(rest)) => (self.ours, self.rest) = (true, Some(rest)),
                 Some(Answered::Over(rest)) => return leave(socket, node, rest, doing),
                 Some(Answered::Broken) => return Ok(Turn::Ends),
             }
@@ -193,6 +190,7 @@ impl Streaming {
             Went::Parked => self.ours = false,
             Went::On => {
                 socket.disown();
+                socket.responding_until(Limits::second_in(node.shared.limits.write_ms));
                 socket.call_again();
             }
             Went::Blocked(rest) => {

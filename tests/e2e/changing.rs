@@ -47,6 +47,8 @@ struct Listener<'a> {
     tally: &'a Tally,
     /// The last number that was heard.
     heard: u64,
+    /// It has sent polls that it did not wait for.
+    has_unheard: bool,
     /// How often it began to listen in each way, and how each ended.
     ways: BTreeMap<(&'static str, &'static str), u64>,
     /// Connections that were left standing, and are not read any more.
@@ -90,11 +92,14 @@ impl Listener<'_> {
         let mut connection = Connection::open(&self.server.listen);
         for _ in 0..messages.div_ceil(8) {
             let page = Page::of(connection.call(&poll(self.session.cursor, 1).token(&self.session.token)));
-            assert!(!page.superseded);
+            if page.superseded {
+                return self.superseded();
+            }
             self.hear_page(&serde_json::from_str(&page.raw).expect("a page"));
         }
         // A poll that is sent and not waited for: its answer is lost.
         if self.chance.below(3) == 0 {
+            self.has_unheard = true;
             connection.send(&poll(self.session.cursor, 1).token(&self.session.token));
         }
         self.end("poll", connection);
@@ -109,6 +114,9 @@ impl Listener<'_> {
                 break; // all may be said
             }
             let event = events.next().expect("the stream goes on");
+            if event.name.as_deref() == Some("superseded") {
+                return self.superseded();
+            }
             assert_eq!((&event.name, event.id), (&None, Some(self.session.cursor + 1)), "{event:?}");
             self.session.cursor += 1;
             self.hear(event.data.expect("a message")["data"].as_u64().expect("a number"));
@@ -124,6 +132,7 @@ impl Listener<'_> {
             match ws.0.read() {
                 Ok(Message::Text(text)) => self.hear_page(&serde_json::from_str(&text).expect("a page")),
                 Ok(Message::Ping(_)) => {}
+                Ok(Message::Close(Some(close))) if u16::from(close.code) == 4409 => return self.superseded(),
                 Err(tungstenite::Error::Io(wrong)) if wrong.kind() == std::io::ErrorKind::WouldBlock => break,
                 other => panic!("{other:?}"),
             }
@@ -138,6 +147,12 @@ impl Listener<'_> {
         }
         let stream = ws.0.get_ref().try_clone().expect("a copy");
         self.end("websocket", Connection::over(&self.server.listen, stream));
+    }
+
+    /// By a poll of its own that was sent before, not waited for, and reached the server late.
+    fn superseded(&mut self) {
+        *self.ways.entry(("any", "superseded")).or_default() += 1;
+        assert!(self.has_unheard, "nobody else has the session");
     }
 
     /// Closed, reset, or left standing until another one takes its place.
@@ -175,7 +190,7 @@ fn sessions_that_change_how_they_listen_miss_nothing() {
                 let session = Session::on(&server, &topic(number % TOPICS));
                 let chance = Chance((seed + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
                 let (server, tally, ways, left) = (&server, &tally, BTreeMap::new(), Vec::new());
-                let listener = Listener { server, session, chance, tally, heard: 0, ways, left };
+                let listener = Listener { server, session, chance, tally, heard: 0, has_unheard: false, ways, left };
                 let end = &ends[number % TOPICS];
                 scope.spawn(move || listener.run(end))
             })
