@@ -121,10 +121,7 @@ impl Bare {
             let place = &mut self.places[at as usize];
             let Some(socket) = place.socket.as_ref().filter(|_| place.generation == generation) else { continue };
             let mut turned = turn(socket, node, &mut place.doing);
-            if is_last
-                && matches!(turned, Turn::Stays)
-                && !matches!(place.doing, Doing::Owing(_) | Doing::Leaving(_))
-            {
+            if is_last && matches!(turned, Turn::Stays) && !matches!(place.doing, Doing::Owing(_) | Doing::Leaving(_)) {
                 // Something came with the end behind it.
                 turned = turn(socket, node, &mut place.doing);
             }

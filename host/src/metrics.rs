@@ -93,7 +93,7 @@ numbers! {
     "parked_polls" parked;
     /// Open streams of server-sent events.
     "event_streams" event_streams;
-    /// Open WebSockets.
+    /// Open WebSocket connections.
     "websockets" websockets;
     /// Bytes of WebSocket messages that have come in part.
     "frame_bytes" frame_bytes;

@@ -88,7 +88,8 @@ pub fn begin(socket: &Arc<Socket>, node: &Node, call: StreamCall, doing: &mut Do
     count(form).fetch_add(1, Relaxed);
     socket.hold_at_most(node.shared.limits.stream_buffer_bytes);
     let dialogue = Dialogue::beginning(head, behind);
-    let streaming = Box::new(Streaming { pid, serial, form, ours: true, gone: false, missed: false, rest: None, dialogue });
+    let streaming =
+        Box::new(Streaming { pid, serial, form, ours: true, gone: false, missed: false, rest: None, dialogue });
     let turned = streaming.turn(socket, node, doing)?;
     if node.is_draining() {
         // It came too late for the drain's round.
@@ -97,13 +98,7 @@ pub fn begin(socket: &Arc<Socket>, node: &Node, call: StreamCall, doing: &mut Do
     Ok(turned)
 }
 
-fn refuse(
-    socket: &Arc<Socket>,
-    node: &Node,
-    owed: &Owed,
-    why: NotBegun,
-    doing: &mut Doing,
-) -> io::Result<Turn> {
+fn refuse(socket: &Arc<Socket>, node: &Node, owed: &Owed, why: NotBegun, doing: &mut Doing) -> io::Result<Turn> {
     let problem = match why {
         NotBegun::CursorTooHigh => client::too_high(),
         NotBegun::SessionOver => Problem::gone(),

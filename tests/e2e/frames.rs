@@ -20,11 +20,11 @@ fn head(first: u8, length: u64) -> Vec<u8> {
     match length {
         0..126 => bytes.push(0x80 | length as u8),
         126..65_536 => {
-            bytes.push(0x80 | 126);
+            bytes.push(0xfe);
             bytes.extend((length as u16).to_be_bytes());
         }
         _ => {
-            bytes.push(0x80 | 127);
+            bytes.push(0xff);
             bytes.extend(length.to_be_bytes());
         }
     }
@@ -112,7 +112,7 @@ fn fragments_make_a_message_with_pings_between() {
     let mut ws = Ws::open(&server, &ann);
     let text = br#"{"ref":"\u00f6","ack":0}"#;
     for byte in &text[..text.len() - 1] {
-        ws.send_raw(&frame(if *byte == b'{' { 0x01 } else { 0x00 }, &[*byte]));
+        ws.send_raw(&frame(u8::from(*byte == b'{'), &[*byte]));
     }
     ws.send_raw(&frame(0x89, b"hello"));
     assert_eq!(ws.0.read().unwrap(), Message::Pong("hello".into()));
@@ -173,7 +173,7 @@ fn messages_in_part_have_a_bound_over_the_whole_process() {
     let server = Server::start_plain(&["--limit", "frames_bytes_max=50000"]);
     let half = |server: &Server| {
         let mut ws = Ws::open(server, &Session::open(server));
-        ws.send_raw(&frame(0x01, &[b' '; 30_000]));
+        ws.send_raw(&frame(0x01, &vec![b' '; 30_000]));
         ws
     };
     let first = half(&server);

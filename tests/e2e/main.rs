@@ -23,16 +23,16 @@ mod terminal; // runs commands, and answers them as a server would // a server t
 
 // The protocol's calls.
 mod batch; // many events in one call
+mod changing; // many of them, at random and under load
+mod events; // server-sent events
+mod frames; // what no WebSocket client sends
 mod idempotency; // a publish that is sent again
 mod polls; // what a poll returns and acknowledges
 mod publish; // one event: what arrives is what was sent
 mod sessions; // opening and ending sessions
-mod events; // server-sent events
-mod websockets; // what is said over a WebSocket
-mod frames; // what no WebSocket client sends
+mod subscriptions;
 mod transports; // clients that change how they listen
-mod changing; // many of them, at random and under load
-mod subscriptions; // joining and leaving topics
+mod websockets; // what is said over a WebSocket // joining and leaving topics
 
 // What happens around them.
 mod cors; // pages in browsers

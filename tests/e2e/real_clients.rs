@@ -1,4 +1,4 @@
-//! Clients that others have written: browsers' EventSource and WebSocket in Chromium, npm's `eventsource` and `ws`, Python's
+//! Clients that others have written: browsers' `EventSource` and `WebSocket` in Chromium, npm's `eventsource` and `ws`, Python's
 //! `websockets`, and curl. `.ci/run` installs them; `VOLLEY_TEST_CLIENTS` names the folder with `node_modules` and `venv`.
 
 use crate::client::{Session, publish};
@@ -93,7 +93,10 @@ impl Way {
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let Ok(far) = TcpStream::connect(&listen) else { return };
-                opened.lock().expect("the connections").extend([&near, &far].map(|end| end.try_clone().expect("a copy")));
+                opened
+                    .lock()
+                    .expect("the connections")
+                    .extend([&near, &far].map(|end| end.try_clone().expect("a copy")));
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (mut from, mut to) = (from.try_clone().expect("a copy"), to.try_clone().expect("a copy"));
                     std::thread::spawn(move || {
@@ -191,7 +194,7 @@ fn curl_shows_events_as_they_come() {
     }
 }
 
-/// One page, three ways to listen: an EventSource whose connection is cut again and again and that resumes by itself, a
+/// One page, three ways to listen: an `EventSource` whose connection is cut again and again and that resumes by itself, a
 /// WebSocket, and a poll.
 #[test]
 fn a_page_in_chromium() {
@@ -208,9 +211,7 @@ fn a_page_in_chromium() {
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"]);
     command.arg(format!("--user-data-dir={}", folder.path().display())).arg(url).stderr(Stdio::null());
     let Some(_browser) = Client::start("Debian's chromium", command) else { return };
-    let reports = || -> Vec<Value> {
-        web.calls("POST").iter().map(crate::stub::Call::json).collect()
-    };
+    let reports = || -> Vec<Value> { web.calls("POST").iter().map(crate::stub::Call::json).collect() };
     let wait_for = |what: &str| {
         wait_until(&format!("the page to report {what}"), || {
             let reports = reports();

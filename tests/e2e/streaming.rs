@@ -1,4 +1,4 @@
-//! Clients of streams, written down byte by byte where that matters: server-sent events, and WebSockets with tungstenite's
+//! Clients of streams, written down byte by byte where that matters: server-sent events, and a WebSocket with tungstenite's
 //! framing.
 
 use crate::client::Session;
@@ -178,9 +178,8 @@ impl Ws {
     #[track_caller]
     pub(crate) fn expect_close(&mut self) -> CloseFrame {
         let close = loop {
-            match self.0.read().expect("a close frame") {
-                Message::Close(close) => break close.expect("a code"),
-                _ => {}
+            if let Message::Close(close) = self.0.read().expect("a close frame") {
+                break close.expect("a code");
             }
         };
         let _ = self.0.flush(); // the answer, if the server still reads

@@ -50,7 +50,10 @@ fn what_a_client_can_say() {
         std::mem::swap(&mut answer, &mut page);
     }
     assert_eq!(answer["recipients"], 1, "without a ref there is none in the answer: {answer}");
-    assert_eq!((&page["messages"][0]["data"], &page["messages"][0]["from"]), (&json!({"a": [1, "\u{f6}"]}), &json!(ann.pid)));
+    assert_eq!(
+        (&page["messages"][0]["data"], &page["messages"][0]["from"]),
+        (&json!({"a": [1, "\u{f6}"]}), &json!(ann.pid))
+    );
     assert_eq!(ws.ask(json!({"ack": 1})), json!({"acknowledged": 1}));
     assert_eq!(ws.ask(json!({"leave": "ws.say"})), json!({"left": "ws.say"}));
     assert_eq!(ws.ask(json!({"leave": "ws.say"})), json!({"left": "ws.say"}));

@@ -83,7 +83,8 @@ enum What<'a> {
 /// Reads a message: what is wanted, or what is wrong with it; and its `ref` in either case.
 pub fn read(text: &str, data_bytes_max: u64) -> (Ref, Result<Command, Problem>) {
     let shape = |why: &str| {
-        let shape = r#"{"ack":N}, {"publish":{"topic":…,"data":…}}, {"join":"…"} or {"leave":"…"}, perhaps with a "ref""#;
+        let shape =
+            r#"{"ack":N}, {"publish":{"topic":…,"data":…}}, {"join":"…"} or {"leave":"…"}, perhaps with a "ref""#;
         Problem::bad_request(format!("the message is not {shape}: {why}"))
     };
     if !text.trim_ascii_start().starts_with('{') {
@@ -134,9 +135,7 @@ fn topic(text: &str) -> Result<Topic, Problem> {
 /// What became of a call.
 pub fn answered(out: &mut Vec<u8>, reference: Option<&RawValue>, asked: &Asked, answer: Answer) {
     let what = match (asked, answer) {
-        (Asked::Publish, Ok(Routed { event, recipients })) => {
-            What::Published { event: event.to_string(), recipients }
-        }
+        (Asked::Publish, Ok(Routed { event, recipients })) => What::Published { event: event.to_string(), recipients },
         (Asked::Join(topic), Ok(_)) => What::Joined { joined: topic.as_str() },
         (Asked::Leave(topic), Ok(_)) => What::Left { left: topic.as_str() },
         (_, Err(unrouted)) => return wrong(out, reference, &unrouted.into()),

@@ -11,7 +11,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..126 => out.push(0x80 | short as u8),
         long => {
-            out.push(0x80 | 126);
+            out.push(0xfe);
             out.extend((long as u16).to_be_bytes());
         }
     }

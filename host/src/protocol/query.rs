@@ -18,7 +18,11 @@ pub fn asked(query: Option<&str>, cursor_header: Option<&str>) -> Result<Asked, 
 }
 
 /// What a stream begins after: the header `Last-Event-ID` wins, since a browser asks with the same URL again.
-pub fn stream_cursor(query: Option<&str>, cursor_header: Option<&str>, last: Option<&str>) -> Result<Option<u64>, String> {
+pub fn stream_cursor(
+    query: Option<&str>,
+    cursor_header: Option<&str>,
+    last: Option<&str>,
+) -> Result<Option<u64>, String> {
     match last.filter(|last| !last.is_empty()) {
         Some(last) => number(last).map(Some),
         None => cursor(parameter(query, "cursor")?, cursor_header),

@@ -4,12 +4,12 @@
 
 use crate::{ALL, ask_now, both, explore, node, open, volley};
 use loom::thread;
-use volley_loom::node::Node;
 use volley_loom::pid::Pid;
 use volley_loom::session::ExitReason;
 use volley_loom::socket::Socket;
 use volley_loom::streaming::listen;
 use volley_loom::volley::Writer;
+use volley_loom::{clock, node::Node};
 
 /// A lane with one event.
 fn lane(node: &std::sync::Arc<Node>, pid: Pid, text: &'static str) -> thread::JoinHandle<u64> {
@@ -203,8 +203,9 @@ fn a_heartbeat_against_a_volley() {
         let node = node();
         let (pid, socket) = (open(&node).pid, Socket::new());
         let mut stream = listen(&socket, &node, pid, None);
-        let lane = lane(&node, pid, "a");
         let heartbeat_ms = node.shared.limits.heartbeat_ms;
+        clock::set(heartbeat_ms);
+        let lane = lane(&node, pid, "a");
         node.shared.sessions.come_due(heartbeat_ms, |due| match due {
             volley_loom::sessions::Due::Poll(pid, parked) => {
                 let shared = &node.shared;

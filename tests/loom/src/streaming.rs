@@ -56,7 +56,7 @@ impl Listening {
     pub fn work(&mut self) -> bool {
         while self.socket.is_ready() {
             match bare::turn(&self.socket, &self.node, &mut self.doing) {
-                Ok(Turn::Stays) => {}
+                Turn::Stays => {}
                 _ => return false,
             }
         }

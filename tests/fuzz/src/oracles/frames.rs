@@ -116,8 +116,7 @@ impl Write for Wire<'_> {
 }
 
 fn theirs(bytes: &[u8]) -> (Vec<Said>, End) {
-    let config =
-        WebSocketConfig::default().max_message_size(Some(TEXT_BYTES_MAX)).max_frame_size(Some(TEXT_BYTES_MAX));
+    let config = WebSocketConfig::default().max_message_size(Some(TEXT_BYTES_MAX)).max_frame_size(Some(TEXT_BYTES_MAX));
     let (mut context, mut wire, mut all) = (WebSocketContext::new(Role::Server, Some(config)), Wire(bytes), Vec::new());
     loop {
         let said = match context.read(&mut wire) {
