@@ -77,7 +77,7 @@ impl Dialect {
             Self::Volley => write_get(format_args!("/v1/poll?cursor={cursor}&wait=60"), session, out),
             Self::Streams(Form::Events) => write_get(format_args!("/v1/stream?cursor={cursor}"), session, out),
             Self::Streams(Form::Frames) => {
-                write_get(format_args!("/v1/ws?cursor={cursor}"), format_args!("{session}{UPGRADE}"), out)
+                write_get(format_args!("/v1/ws?cursor={cursor}"), format_args!("{session}{UPGRADE}"), out);
             }
             Self::Nchan => write_get(
                 format_args!("/sub?room={room}"),
@@ -108,7 +108,7 @@ impl Dialect {
         let room = message.room;
         match self {
             Self::Limit | Self::Volley | Self::Streams(_) => {
-                write_post(&format!("/v1/topics/room.{room}/events"), &payload(message), out)
+                write_post(&format!("/v1/topics/room.{room}/events"), &payload(message), out);
             }
             Self::Nchan => write_post(&format!("/pub?room={room}"), &payload(message), out),
         }

@@ -50,6 +50,25 @@ fn it_begins_against_a_volley() {
 }
 
 #[test]
+fn it_begins_against_a_poll() {
+    let outcomes = explore(ALL, || {
+        let node = node();
+        let (pid, socket) = (open(&node).pid, Socket::new());
+        let poll = thread::spawn({
+            let node = node.clone();
+            move || ask_now(&node, pid)
+        });
+        let mut stream = listen(&socket, &node, pid, None);
+        poll.join().unwrap();
+        assert!(stream.work());
+        let heard = heard(&socket);
+        assert_eq!((parked(&node) == 1, heard.is_empty()), (!stream.has_left(), !stream.has_left()), "{heard:?}");
+        stream.has_left()
+    });
+    both(&outcomes, [false, true]);
+}
+
+#[test]
 fn two_volleys() {
     let outcomes = explore(Some(3), || {
         let node = node();
