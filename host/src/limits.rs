@@ -61,7 +61,7 @@ limits! {
     stream_bytes_max = 64 * KIB;
     /// What the system is asked to hold of a stream that its client has not received; what it does not take waits in the
     /// mailbox. With what is written at once it is within `replay_bytes_max`, so that a connection that breaks loses nothing.
-    stream_buffer_bytes = 64 * KIB;
+    stream_buffer_bytes_max = 64 * KIB;
     /// A stream that was written nothing for this time gets a heartbeat: a comment, or a ping. A WebSocket whose peer has
     /// answered none of two pings is closed instead of a third.
     heartbeat_ms = 20_000;

@@ -86,7 +86,7 @@ pub fn begin(socket: &Arc<Socket>, node: &Node, call: StreamCall, doing: &mut Do
         Writer::default().end(superseded, Ending::Superseded, &node.shared.limits);
     }
     count(form).fetch_add(1, Relaxed);
-    socket.hold_at_most(node.shared.limits.stream_buffer_bytes);
+    socket.hold_at_most(node.shared.limits.stream_buffer_bytes_max);
     let dialogue = Dialogue::beginning(head, behind);
     let streaming =
         Box::new(Streaming { pid, serial, form, ours: true, gone: false, missed: false, rest: None, dialogue });
