@@ -1,5 +1,5 @@
-//! Connections without a task: they wait for a request, have a parked poll, wait for a plain publish to be routed, or owe
-//! the rest of an answer. Each is a socket in its worker's epoll and a place in its list; none has a task.
+//! Connections without a task: they wait for a request, have a parked poll or a stream, wait for a plain publish to be
+//! routed, or owe the rest of an answer. Each is a socket in its worker's epoll and a place in its list; none has a task.
 //!
 //! What keeps a parked poll right: parking is one step with the check of the mailbox, under the session's lock, and the
 //! socket is in the epoll before. Whoever takes the poll out of its session writes the answer (see `socket`), and the
@@ -16,6 +16,7 @@ use crate::report::Answered;
 use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Began, Beginning, PollCall};
 use crate::socket::{Peer, RECV_BYTES, Socket};
+use crate::streaming::{self, StreamCall, Streaming};
 use crate::unsent::Unsent;
 use crate::volley::Writer;
 use bytes::Bytes;
@@ -53,6 +54,12 @@ pub enum Doing {
     Publishing,
     /// This is left of an answer.
     Owing(Unsent),
+    /// A stream is parked, or somebody is writing to it.
+    Streaming(Box<Streaming>),
+    /// This is left of the last words of a stream.
+    Leaving(Unsent),
+    /// Our side has ended.
+    Left,
 }
 
 /// What becomes of a connection that had something to do.
@@ -82,6 +89,15 @@ impl Bare {
         }
     }
 
+    /// A connection whose last request is a stream.
+    pub fn add_stream(&mut self, socket: Arc<Socket>, call: StreamCall, node: &Node) {
+        let Some(at) = self.place(socket) else { return };
+        let Place { socket: Some(socket), doing, .. } = &mut self.places[at as usize] else { return };
+        if !matches!(streaming::begin(socket, node, call, doing), Ok(Turn::Stays)) {
+            self.take(at);
+        }
+    }
+
     fn place(&mut self, socket: Arc<Socket>) -> Option<u32> {
         let at = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, socket: None, doing: Doing::Idle });
@@ -105,10 +121,8 @@ impl Bare {
             let place = &mut self.places[at as usize];
             let Some(socket) = place.socket.as_ref().filter(|_| place.generation == generation) else { continue };
             let mut turned = turn(socket, node, &mut place.doing);
-            if is_last
-                && matches!((&turned, &place.doing), (Turn::Stays, Doing::Idle | Doing::Parked(..) | Doing::Publishing))
-            {
-                // A request came with the end behind it.
+            if is_last && matches!(turned, Turn::Stays) && !matches!(place.doing, Doing::Owing(_) | Doing::Leaving(_)) {
+                // Something came with the end behind it.
                 turned = turn(socket, node, &mut place.doing);
             }
             match turned {
@@ -140,6 +154,9 @@ pub fn turn(socket: &Arc<Socket>, node: &Node, doing: &mut Doing) -> Turn {
         Doing::Owing(rest) => go_on(socket, node, rest, doing),
         Doing::Parked(pid, serial) => parked(socket, node, (pid, serial), doing),
         Doing::Publishing => publishing(socket, node, doing),
+        Doing::Streaming(streaming) => streaming.turn(socket, node, doing),
+        Doing::Leaving(rest) => streaming::leaving(socket, node, rest, doing),
+        Doing::Left => streaming::left(socket, doing),
     };
     turned.unwrap_or(Turn::Ends)
 }
@@ -190,7 +207,8 @@ fn after(answered: Answered, socket: &Arc<Socket>, node: &Node, doing: &mut Doin
     match answered {
         Answered::Written => receive(socket, node, doing),
         Answered::Unfinished(rest) => go_on(socket, node, rest, doing),
-        Answered::Broken => Ok(Turn::Ends),
+        // Only a stream has last words.
+        Answered::Broken | Answered::Over(_) => Ok(Turn::Ends),
     }
 }
 

@@ -1,11 +1,11 @@
-//! A connection while hyper serves its requests: all but the plain polls of `bare`, to which it goes back with a poll that
-//! can leave hyper.
+//! A connection while hyper serves its requests: all but the plain polls of `bare`, to which it goes back with a poll or a
+//! stream that can leave hyper.
 
 use crate::bare;
 use crate::hyper_io::{HyperIo, Served};
 use crate::limits::Limits;
 use crate::node::Node;
-use crate::protocol::client::{self, Reaction};
+use crate::protocol::client::{self, Leaving, Reaction};
 use crate::sessions::PollCall;
 use crate::socket::Socket;
 use bytes::Bytes;
@@ -27,21 +27,25 @@ const LAST_WORDS_BYTES_MAX: usize = 16 << 20;
 
 /// How hyper is done with a connection.
 enum Left {
-    /// A poll leaves it, and these bytes came after it.
-    Poll(PollCall, Bytes),
+    /// A poll or a stream leaves it, and these bytes came after it.
+    With(Leaving, Bytes),
     /// The connection ends.
     End,
 }
 
-/// Has hyper serve requests, which begin with these bytes, until one of them is a poll that can wait without it. None when
-/// the connection has ended.
-pub async fn serve(socket: Arc<Socket>, node: &Arc<Node>, mut bytes: Bytes) -> Option<PollCall> {
+/// Has hyper serve requests, which begin with these bytes, until one of them is a poll or a stream that can wait without
+/// it. None when the connection has ended.
+pub async fn serve(socket: Arc<Socket>, node: &Arc<Node>, mut bytes: Bytes) -> Option<Leaving> {
     let served = Arc::new(Served::new(socket).ok()?);
     loop {
         match read_requests(&served, node, bytes).await {
-            Left::Poll(poll, rest) if rest.is_empty() => return Some(poll),
+            Left::With(Leaving::Stream(mut call), rest) => {
+                call.behind = rest.into();
+                return Some(Leaving::Stream(call));
+            }
+            Left::With(poll, rest) if rest.is_empty() => return Some(poll),
             // The next request is here already: this poll is not to keep it waiting.
-            Left::Poll(poll, rest) => {
+            Left::With(Leaving::Poll(poll), rest) => {
                 answer_at_once(&served, node, poll).await.ok()?;
                 bytes = rest;
             }
@@ -63,8 +67,8 @@ async fn read_requests(served: &Arc<Served>, node: &Arc<Node>, leftover: Bytes) 
             socket.serving_until(Limits::second_in(limits.request_ms));
             let response = match client::handle(node, request, socket.is_blocked()).await {
                 Reaction::Respond(response) => response,
-                Reaction::Park(poll) => {
-                    *leaving.lock() = Some(poll);
+                Reaction::Leave(what) => {
+                    *leaving.lock() = Some(what);
                     pending().await
                 }
                 Reaction::Hold(held) => {
@@ -89,16 +93,16 @@ async fn read_requests(served: &Arc<Served>, node: &Arc<Node>, leftover: Bytes) 
         let ended = connection.poll_without_shutdown(context);
         let left = leaving.lock().take();
         match left {
-            Some(poll) => Poll::Ready(Ok(poll)),
+            Some(what) => Poll::Ready(Ok(what)),
             None if ended.is_pending() && served.was_reset(context) => Poll::Ready(Err(Ok(()))),
             None => ended.map(Err),
         }
     })
     .await;
     match ended {
-        Ok(poll) => {
+        Ok(what) => {
             let parts = connection.into_parts();
-            Left::Poll(poll, read_too_much(&parts.read_buf, &parts.io.into_leftover()))
+            Left::With(what, read_too_much(&parts.read_buf, &parts.io.into_leftover()))
         }
         Err(result) => {
             if let Some(problem) = result.err().and_then(|error| client::bad_head(&error)) {

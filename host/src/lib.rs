@@ -14,7 +14,9 @@ pub mod server;
 // The path of one event: accepted, read, turned into an event, routed in a lane, delivered by a volley.
 pub mod accept;
 pub mod bare;
+pub mod calls;
 pub mod connection;
+pub mod dialogue;
 pub mod epoll;
 pub mod event;
 pub mod fault;
@@ -35,6 +37,8 @@ pub mod router;
 pub mod routes;
 pub mod shadow;
 pub mod socket;
+pub mod stream;
+pub mod streaming;
 pub mod unsent;
 pub mod volley;
 pub mod worker;

@@ -57,6 +57,25 @@ limits! {
     response_messages_max = 1_000;
     /// Bytes of messages in one response; one message always fits.
     response_bytes_max = MIB;
+    /// Bytes of messages that a stream is written at once; one message always fits.
+    stream_bytes_max = 64 * KIB;
+    /// What the system is asked to hold of a stream that its client has not received; what it does not take waits in the
+    /// mailbox. With what is written at once it is within `replay_bytes_max`, so that a connection that breaks loses nothing.
+    stream_buffer_bytes_max = 64 * KIB;
+    /// A stream that was written nothing for this time gets a heartbeat: a comment, or a ping. A WebSocket whose peer has
+    /// answered none of two pings is closed instead of a third.
+    heartbeat_ms = 20_000;
+    /// Messages that a session keeps of what a stream was written and nobody has acknowledged; who resumes below is told a
+    /// `gap`.
+    replay_messages_max = 2_000;
+    /// Bytes of them; the newest always stays.
+    replay_bytes_max = 256 * KIB;
+    /// Bytes of all WebSocket messages that have come in part; a further one closes its socket (1013).
+    frames_bytes_max = 64 * MIB;
+    /// Pings and pongs that a client may send over a WebSocket in a second; then it is closed (1008).
+    pings_per_s_max = 20;
+    /// Calls over one WebSocket that are being routed; further ones are not read until one of them is answered.
+    socket_calls_max = 16;
     /// Bytes of all answers that wait for slow readers; a further one ends its connection, and the messages stay.
     unsent_bytes_max = 256 * MIB;
     /// The body of an event, or the data of a line of a batch; more is a 413.
@@ -233,6 +252,8 @@ impl Limits {
             (self.volley_chunk_pids_max >= 1, "volley_chunk_pids_max is at least 1"),
             (self.batch_events_in_flight_max >= 1, "batch_events_in_flight_max is at least 1"),
             (self.request_head_bytes_max >= 8 * KIB, "request_head_bytes_max is at least 8192"),
+            (self.socket_calls_max >= 1, "socket_calls_max is at least 1"),
+            (self.heartbeat_ms >= 100, "heartbeat_ms is at least 100"),
             (self.route_ms_max >= 10, "route_ms_max is at least 10"),
             ((1..=16_384).contains(&self.instances_max), "instances_max is from 1 to 16384"),
             (self.rollback_traps_max >= 1, "rollback_traps_max is at least 1"),

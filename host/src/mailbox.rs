@@ -90,8 +90,35 @@ impl Mailbox {
         true
     }
 
+    /// Forgets the oldest of what a stream was written, up to this message, but for a window in which a client that lost
+    /// its connection may resume. Nothing is lost by that, so nothing is counted.
+    pub fn written(&mut self, up_to: u64, limits: &Limits) {
+        let own_bytes = self.own_bytes();
+        let mut last = None;
+        let is_beyond = |mailbox: &Self| {
+            let messages = up_to + 1 - mailbox.oldest();
+            messages > limits.replay_messages_max || mailbox.bytes > limits.replay_bytes_max
+        };
+        while self.oldest() < up_to && is_beyond(self) {
+            last = self.pop_oldest();
+        }
+        if let Some(last) = last {
+            self.give_back();
+            last.count_mailbox(own_bytes, self.own_bytes());
+        }
+    }
+
     /// The messages after the cursor, up to the bounds of one response. One message always fits.
     pub fn after(&self, cursor: u64, limits: &Limits) -> Page<'_> {
+        self.page(cursor, limits.response_messages_max, limits.response_bytes_max)
+    }
+
+    /// The messages after the cursor, up to the bounds of what a stream is written at once. One message always fits.
+    pub fn next(&self, cursor: u64, limits: &Limits) -> Page<'_> {
+        self.page(cursor, limits.response_messages_max, limits.stream_bytes_max)
+    }
+
+    fn page(&self, cursor: u64, messages_max: u64, bytes_max: u64) -> Page<'_> {
         let cursor = cursor.max(self.acknowledged);
         if cursor >= self.newest {
             return Page { cursor, gap: 0, messages: self.kept.range(0..0) };
@@ -102,7 +129,7 @@ impl Mailbox {
         let (mut to, mut bytes) = (from, 0);
         for message in self.kept.range(from..self.kept.len()) {
             bytes += message.json().len() as u64;
-            let too_much = bytes > limits.response_bytes_max || (to - from) as u64 >= limits.response_messages_max;
+            let too_much = bytes > bytes_max || (to - from) as u64 >= messages_max;
             if too_much && to > from {
                 break;
             }
@@ -197,6 +224,7 @@ mod tests {
         Trim(u64),
         Acknowledge(u64),
         Read(u64),
+        Written(u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -207,6 +235,7 @@ mod tests {
             1 => (0..100u64).prop_map(Step::Trim),
             2 => (0..60u64).prop_map(Step::Acknowledge),
             3 => (0..60u64).prop_map(Step::Read),
+            1 => (0..60u64).prop_map(Step::Written),
         ];
         prop::collection::vec(step, 0..120)
     }
@@ -235,7 +264,8 @@ mod tests {
         fn a_mailbox_is_a_list_with_a_first_kept_number(steps in steps()) {
             let limits = Limits {
                 mailbox_messages_max: 10, mailbox_bytes_max: 200,
-                response_messages_max: 4, response_bytes_max: 90, ..Limits::default()
+                response_messages_max: 4, response_bytes_max: 90,
+                replay_messages_max: 3, replay_bytes_max: 50, ..Limits::default()
             };
             let counter = Arc::new(MessageBytes::default());
             let (mut mailbox, mut model) = (Mailbox::default(), Model::default());
@@ -269,6 +299,14 @@ mod tests {
                         if known {
                             model.first_kept = model.first_kept.max(cursor as usize);
                             model.acknowledged = model.acknowledged.max(cursor as usize);
+                        }
+                    }
+                    Step::Written(up_to) => {
+                        let up_to = (up_to as usize).min(model.sizes.len());
+                        mailbox.written(up_to as u64, &limits);
+                        let bytes = |model: &Model| model.sizes[model.first_kept..].iter().sum::<usize>();
+                        while model.first_kept + 1 < up_to && (up_to - model.first_kept > 3 || bytes(&model) > 50) {
+                            model.first_kept += 1;
                         }
                     }
                     Step::Read(cursor) => {

@@ -44,6 +44,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("connections", limits.connections_max * (CONNECTION_BYTES + limits.request_head_bytes_max)),
         ("bodies", limits.bodies_bytes_max),
         ("unsent", limits.unsent_bytes_max),
+        ("frames", limits.frames_bytes_max),
         ("tables", limits.tables_bytes_max),
         // As they wait and as they are written, or staged for a code change.
         ("unwritten", 2 * limits.unwritten_bytes_max + limits.table_file_cache_bytes_max),

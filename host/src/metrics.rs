@@ -89,8 +89,14 @@ macro_rules! numbers {
 numbers! {
     /// Live sessions.
     "sessions" sessions;
-    /// Parked polls.
+    /// Parked polls and streams.
     "parked_polls" parked;
+    /// Open streams of server-sent events.
+    "event_streams" event_streams;
+    /// Open WebSocket connections.
+    "websockets" websockets;
+    /// Bytes of WebSocket messages that have come in part.
+    "frame_bytes" frame_bytes;
     /// Open client connections.
     "connections" connections;
     /// Bytes of all messages in mailboxes.

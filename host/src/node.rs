@@ -118,11 +118,11 @@ impl Node {
         }
     }
 
-    /// Does what has come due: ends polls that have waited long enough, and sessions that nobody asks for; trims
+    /// Does what has come due: ends polls that have waited long enough, keeps streams alive, and ends sessions that nobody asks for; trims
     /// mailboxes when all together are too large. To be called every now and then from one thread.
     pub fn tick(&self, writer: &mut Writer) {
         self.shared.sessions.come_due(clock::now_ms(), |due| match due {
-            Due::Poll(parked) => writer.end(parked, Ending::Deadline, &self.shared.limits),
+            Due::Poll(pid, parked) => writer.wait_is_over(&self.shared.sessions, &self.shared.limits, pid, parked),
             Due::Linger(pid, session) => self.session_over(pid, *session, ExitReason::Timeout, writer),
         });
         let dropped = self.shared.sessions.relieve();
@@ -161,7 +161,12 @@ impl Node {
         self.draining.store(true, Relaxed);
     }
 
-    /// Ends a session's poll because the server is going down; it gets what there is for it.
+    /// No stream goes on from here: one that is being written to ends then.
+    pub fn close_streams(&self) {
+        self.shared.sessions.close_streams(self.retry_ms_max.load(Relaxed));
+    }
+
+    /// Ends a session's poll or stream because the server is going down; it gets what there is for it.
     pub fn end_parked(&self, pid: Pid) {
         Writer::default().fire(&self.shared.sessions, &self.shared.limits, pid);
         if let Some(parked) = self.shared.sessions.unpark_any(pid) {

@@ -1,5 +1,5 @@
 //! How the answer of a parked poll is reported: by whoever took the poll out of its session and wrote, to the worker of
-//! the socket it was written into.
+//! the socket it was written into. Of a stream nothing is reported as long as it is parked again.
 //!
 //! A delivery that went through calls nobody: the client's next request does. The worker is called when there is something
 //! left for it to do, or when it can do nothing but wait for the report.
@@ -36,6 +36,8 @@ pub enum Answered {
     Unfinished(Unsent),
     /// The write failed: the peer is gone.
     Broken,
+    /// The last words of a stream are in the kernel's hands, but for these.
+    Over(Option<Unsent>),
 }
 
 impl Default for Report {

@@ -158,8 +158,9 @@ impl Server {
         Ok(())
     }
 
-    /// Ends the parked polls, spread over the time.
+    /// Ends the parked polls and streams, spread over the time.
     async fn end_polls(&self, spread: Duration) {
+        self.node.close_streams();
         let mut parked = Vec::new();
         self.node.shared.sessions.walk(0, |pid, session| {
             if session.is_parked() {

@@ -1,5 +1,5 @@
-//! A session: what Erlang calls a process. It has a mailbox, subscriptions and, now and then, a parked poll; a poll is
-//! only its current connection.
+//! A session: what Erlang calls a process. It has a mailbox, subscriptions and, now and then, a parked poll or stream,
+//! which is only its current connection.
 
 use crate::mailbox::Mailbox;
 use crate::socket::Socket;
@@ -63,18 +63,22 @@ pub struct Session {
     pub(crate) parked: Option<Parked>,
     /// Its first topics are being joined.
     pub(crate) opening: bool,
-    /// Serial number of the newest parked poll.
-    pub(crate) polls: u32,
+    /// Serial number of its newest consumer: a poll, be it answered at once, or a stream.
+    pub(crate) consumers: u32,
+    /// The newest stream was written everything up to here.
+    pub(crate) streamed: u64,
+    /// The stream's worker wants it, which somebody else writes to: it is handed over instead of being parked again.
+    pub(crate) wanted: bool,
     /// The linger time counts from here.
     pub(crate) heard_ms: u64,
     /// The tick of the deadline entry that counts.
     pub(crate) looked_at: u64,
 }
 
-/// A poll that waits for a message.
+/// A poll or a stream that waits for a message.
 ///
 /// Whoever takes it out of its session owns the answer: a volley, the deadline, a second poll, the session's end, or
-/// the poll's own task when its peer does something.
+/// the poll's own task when its peer does something. A stream is parked again by whoever has written to it.
 pub struct Parked {
     pub(crate) serial: u32,
     /// Messages after this cursor answer it.
@@ -99,13 +103,24 @@ pub enum AnswerTo {
     Bare(Arc<Socket>),
     /// A request that hyper holds (HTTP/1.0, `Connection: close` and the like): it gets status and body.
     Held(oneshot::Sender<(u16, Bytes)>),
+    /// A bare socket that goes on: messages are written into it in this form, and it is parked again.
+    Stream(Form, Arc<Socket>),
+}
+
+/// How messages look in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Server-sent events.
+    Events,
+    /// Frames of a WebSocket.
+    WebSocket,
 }
 
 impl AnswerTo {
     /// The worker thread that serves it; one that hyper holds is answered by whoever comes.
     pub fn worker(&self) -> usize {
         match self {
-            Self::Bare(socket) => socket.worker(),
+            Self::Bare(socket) | Self::Stream(_, socket) => socket.worker(),
             Self::Held(_) => 0,
         }
     }
@@ -121,7 +136,7 @@ impl Session {
         self.topics.push(topic.clone());
     }
 
-    /// Whether a poll waits.
+    /// Whether a poll or a stream waits.
     pub fn is_parked(&self) -> bool {
         self.parked.is_some()
     }

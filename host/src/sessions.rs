@@ -17,6 +17,11 @@ use crate::topic::Topic;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+#[path = "sessions/streams.rs"]
+mod streams;
+
+pub use streams::{Again, NotBegun};
+
 /// A freed slot is used again only when so many are free: the longer it waits, the longer nobody can mistake a PID.
 const FREE_SLOTS_MIN: usize = 65_536;
 
@@ -41,6 +46,8 @@ pub struct Sessions {
     bytes: AtomicU64,
     parked: AtomicU64,
     dropped: AtomicU64,
+    /// Not zero when no stream is to be parked again: how long its client may be told to stay away.
+    closing: AtomicU64,
 }
 
 type Slot = Mutex<SlotState>;
@@ -108,8 +115,8 @@ pub enum Beginning {
 
 /// What is to be done about a session whose time came up.
 pub enum Due {
-    /// Its poll has waited long enough; the caller ends it.
-    Poll(Parked),
+    /// Its poll has waited long enough, and the caller ends it; or its stream, which gets a heartbeat.
+    Poll(Pid, Parked),
     /// Nobody asked for it for too long, so it was ended; the caller ends its subscriptions.
     Linger(Pid, Box<Session>),
 }
@@ -128,6 +135,7 @@ impl Sessions {
             bytes: AtomicU64::new(0),
             parked: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            closing: AtomicU64::new(0),
         }
     }
 
@@ -155,7 +163,9 @@ impl Sessions {
             mailbox: Mailbox::default(),
             parked: None,
             opening: false,
-            polls: 0,
+            consumers: 0,
+            streamed: 0,
+            wanted: false,
             heard_ms: clock::coarse_ms(),
             looked_at: u64::MAX,
         });
@@ -291,11 +301,15 @@ impl Sessions {
         dropped
     }
 
-    /// Takes a parked poll that has messages now, and renders them.
-    pub fn take_ready(&self, pid: Pid, render: impl FnOnce(&Owed, Page<'_>)) -> Option<Parked> {
+    /// Takes a parked poll or stream that has messages now, and renders them.
+    pub fn take_ready(&self, pid: Pid, render: impl FnOnce(&Parked, Page<'_>)) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
-            render(&parked.owed, session.mailbox.after(parked.after, &self.limits));
+            if let AnswerTo::Stream(..) = parked.answer_to {
+                self.next_page(session, |page| render(&parked, page));
+            } else {
+                render(&parked, session.mailbox.after(parked.after, &self.limits));
+            }
             self.unparked(session, clock::coarse_ms());
             Some(parked)
         })?
@@ -317,6 +331,7 @@ impl Sessions {
             if superseded.is_some() {
                 self.unparked(session, clock::coarse_ms());
             }
+            session.consumers = session.consumers.wrapping_add(1);
             let after = call.cursor.unwrap_or(0).max(session.mailbox.acknowledged());
             // The coarse clock is behind when its thread waits for a core, and a poll must not end early.
             session.heard_ms = clock::now_ms();
@@ -324,9 +339,8 @@ impl Sessions {
                 render(&call.owed, session.mailbox.after(after, &self.limits));
                 return Began { superseded, state: Beginning::Answered };
             }
-            session.polls = session.polls.wrapping_add(1);
             session.parked = Some(Parked {
-                serial: session.polls,
+                serial: session.consumers,
                 after,
                 deadline_ms: session.heard_ms + call.wait_ms,
                 owed: call.owed.clone(),
@@ -335,7 +349,7 @@ impl Sessions {
             });
             self.parked.fetch_add(1, Relaxed);
             self.schedule(call.pid, session);
-            Began { superseded, state: Beginning::Parked(session.polls) }
+            Began { superseded, state: Beginning::Parked(session.consumers) }
         })
     }
 
@@ -382,7 +396,7 @@ impl Sessions {
         }
         session.looked_at = u64::MAX;
         self.schedule(pid, session);
-        poll.map(Due::Poll)
+        poll.map(|poll| Due::Poll(pid, poll))
     }
 
     /// Live sessions, in the order of their slots, from the given slot on.

@@ -128,7 +128,7 @@ fn deadlines_end_polls_and_then_sessions() {
         let mut polls = 0;
         let mut ended = Vec::new();
         sessions.come_due(start + ms, |due| match due {
-            Due::Poll(_) => polls += 1,
+            Due::Poll(..) => polls += 1,
             Due::Linger(pid, _) => ended.push(pid),
         });
         (polls, ended)

@@ -22,6 +22,9 @@ use std::task::{Context, Waker};
 /// What one recv takes at most; heads are far smaller, large bodies take several.
 pub const RECV_BYTES: usize = 16 << 10;
 
+/// A peer that answers none of so many pings is gone.
+const PINGS_UNANSWERED_MAX: u8 = 2;
+
 thread_local! {
     /// Shared by all sockets of a thread, so that no connection keeps a buffer of its own between requests.
     static RECEIVED: RefCell<Box<[u8; RECV_BYTES]>> = RefCell::new(Box::new([0; RECV_BYTES]));
@@ -64,6 +67,8 @@ pub struct Socket {
     blocked: AtomicBool,
     /// Its time was up.
     cut_off: AtomicBool,
+    /// Pings that nothing came after.
+    pings: AtomicU8,
     report: Report,
     /// The task in which hyper serves it.
     task: Mutex<Option<Waker>>,
@@ -105,6 +110,7 @@ impl Socket {
             phase: AtomicU8::new(Phase::Idle as u8),
             blocked: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            pings: AtomicU8::new(0),
             report: Report::default(),
             task: Mutex::default(),
         }
@@ -221,6 +227,12 @@ impl Socket {
         SockRef::from(&self.stream).take_error().is_ok_and(|error| error.is_some())
     }
 
+    /// What the system holds of it while the peer does not receive it: about, since it books twice as much.
+    pub fn hold_at_most(&self, bytes: u64) {
+        // It fails only for a socket that is gone.
+        let _ = SockRef::from(&self.stream).set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
     /// Whether something that hyper wrote has not left yet.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Relaxed)
@@ -289,6 +301,30 @@ impl Socket {
         if call {
             self.call_again();
         }
+    }
+
+    /// Writes the last words of a stream that the caller removed from its session, and reports.
+    pub fn end_stream(&self, bytes: &[u8], limits: &Limits) {
+        self.hand_back(self.write_now(bytes, limits).map_or(Answered::Broken, Answered::Over), limits);
+    }
+
+    /// Leaves a stream that the caller removed from its session to its worker.
+    pub fn hand_back(&self, answered: Answered, limits: &Limits) {
+        // The worker may not be called before the socket takes more.
+        self.responding_until(Limits::second_in(limits.write_ms));
+        // In any case: nothing that the client does would call it.
+        let _ = self.report.tell(answered);
+        self.call_again();
+    }
+
+    /// A ping goes out; false when the peer has answered none of [`PINGS_UNANSWERED_MAX`].
+    pub fn expect_pong(&self) -> bool {
+        self.pings.fetch_add(1, Relaxed) < PINGS_UNANSWERED_MAX
+    }
+
+    /// Something came from the peer, so it is there.
+    pub fn heard(&self) {
+        self.pings.store(0, Relaxed);
     }
 
     /// How the parked poll was answered, if it was.

@@ -11,6 +11,7 @@ use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::problem::Problem;
 use crate::session::{AnswerTo, Parked};
 use crate::sessions::{Pushed, Sessions};
+use crate::stream::Stream;
 use crate::unsent::Unsent;
 use crate::workers::Workers;
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 /// Volleys are told apart by number, so that each lists a poll once.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
-/// Writes the answers of polls, with a buffer that it keeps.
+/// Writes the answers of polls, and to streams, with a buffer that it keeps.
 #[derive(Default)]
 pub struct Writer {
     answer: Answer,
@@ -31,14 +32,31 @@ pub struct Writer {
 impl Writer {
     /// Answers a session's poll, if there still is one that has messages.
     pub fn fire(&mut self, sessions: &Sessions, limits: &Limits, pid: Pid) {
-        if let Some(parked) = sessions.take_ready(pid, |owed, page| self.answer.messages(owed, page)) {
-            self.hand_over(parked.answer_to, limits);
+        let taken = sessions.take_ready(pid, |parked, page| match parked.answer_to {
+            AnswerTo::Stream(form, _) => self.answer.next(form, page),
+            AnswerTo::Bare(_) | AnswerTo::Held(_) => self.answer.messages(&parked.owed, page),
+        });
+        match taken.map(|parked| Stream::of(pid, parked)) {
+            Some(Ok(stream)) => stream.go_on_for_worker(&mut self.answer, sessions, limits),
+            Some(Err(poll)) => self.hand_over(poll.answer_to, limits),
+            None => {}
         }
     }
 
-    /// Ends a poll that was taken out of its session, without messages.
+    /// Does what is to be done for one that has waited long enough: a poll ends, a stream gets a heartbeat.
+    pub fn wait_is_over(&mut self, sessions: &Sessions, limits: &Limits, pid: Pid, parked: Parked) {
+        match Stream::of(pid, parked) {
+            Ok(stream) => stream.beat(&mut self.answer, sessions, limits),
+            Err(poll) => self.end(poll, Ending::Deadline, limits),
+        }
+    }
+
+    /// Ends a poll or a stream that was taken out of its session, without messages.
     pub fn end(&mut self, parked: Parked, ending: Ending, limits: &Limits) {
-        self.answer.ending(&parked.owed, parked.after, ending);
+        match parked.answer_to {
+            AnswerTo::Stream(form, _) => self.answer.last(form, ending),
+            AnswerTo::Bare(_) | AnswerTo::Held(_) => self.answer.ending(&parked.owed, parked.after, ending),
+        }
         self.hand_over(parked.answer_to, limits);
     }
 
@@ -55,6 +73,7 @@ impl Writer {
                 // It fails only when the client has gone; the messages stay in the mailbox.
                 let _ = request.send(answer);
             }
+            AnswerTo::Stream(_, socket) => socket.end_stream(self.answer.whole(), limits),
         }
     }
 }

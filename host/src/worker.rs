@@ -6,8 +6,8 @@ use crate::clock;
 use crate::connection;
 use crate::epoll::{READY_MAX, Ready};
 use crate::node::Node;
+use crate::protocol::client::Leaving;
 use crate::reactor;
-use crate::sessions::PollCall;
 use crate::socket::{Home, Socket};
 use crate::volley::Writer;
 use crate::workers::Inbox;
@@ -34,15 +34,15 @@ struct Worker {
     bare: RefCell<Bare>,
     /// All connections; the gone ones are forgotten at each sweep.
     connections: RefCell<Vec<Weak<Socket>>>,
-    /// Polls that leave hyper. Bounded by the connections.
-    left: UnboundedSender<(Arc<Socket>, PollCall)>,
+    /// Polls and streams that leave hyper. Bounded by the connections.
+    left: UnboundedSender<(Arc<Socket>, Leaving)>,
 }
 
 /// Runs until the server has drained.
 pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let home = Home::new(worker, node.shared.workers.connections.clone())?;
-    let (left, polls) = unbounded_channel();
+    let (left, leaving) = unbounded_channel();
     let worker = Rc::new(Worker {
         node: node.clone(),
         home: Arc::new(home),
@@ -51,7 +51,7 @@ pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Re
         left,
     });
     runtime.spawn_local(adopt(worker.clone(), inbox.connections));
-    runtime.spawn_local(take_back(worker.clone(), polls));
+    runtime.spawn_local(take_back(worker.clone(), leaving));
     runtime.spawn_local(answer(node.clone(), inbox.volleys));
     runtime.spawn_local(sweep(worker.clone()));
     let looking_after = runtime.spawn_local(look_after(worker));
@@ -90,9 +90,13 @@ async fn look_after(worker: Rc<Worker>) -> std::io::Result<()> {
     }
 }
 
-async fn take_back(worker: Rc<Worker>, mut polls: UnboundedReceiver<(Arc<Socket>, PollCall)>) {
-    while let Some((socket, poll)) = polls.recv().await {
-        worker.bare.borrow_mut().add_with(socket, &poll, &worker.node);
+async fn take_back(worker: Rc<Worker>, mut left: UnboundedReceiver<(Arc<Socket>, Leaving)>) {
+    while let Some((socket, leaving)) = left.recv().await {
+        let mut bare = worker.bare.borrow_mut();
+        match leaving {
+            Leaving::Poll(poll) => bare.add_with(socket, &poll, &worker.node),
+            Leaving::Stream(call) => bare.add_stream(socket, *call, &worker.node),
+        }
     }
 }
 
@@ -101,9 +105,9 @@ impl Worker {
     fn serve(&self, socket: Arc<Socket>, bytes: Bytes) {
         let (node, left) = (self.node.clone(), self.left.clone());
         tokio::spawn(async move {
-            if let Some(poll) = connection::serve(socket.clone(), &node, bytes).await {
+            if let Some(leaving) = connection::serve(socket.clone(), &node, bytes).await {
                 // It fails only when the worker ends.
-                let _ = left.send((socket, poll));
+                let _ = left.send((socket, leaving));
             }
         });
     }

@@ -122,7 +122,7 @@ impl Connection {
         Self::over(address, socket.into())
     }
 
-    fn over(address: &str, stream: TcpStream) -> Self {
+    pub(crate) fn over(address: &str, stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("nodelay");
@@ -238,6 +238,26 @@ impl Connection {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
         }
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// The next line of a body whose end is not known.
+    pub(crate) fn next_line(&mut self) -> io::Result<String> {
+        self.line()
+    }
+
+    /// The head of an answer behind which another protocol begins, and what has come of that.
+    #[track_caller]
+    pub(crate) fn receive_upgrade(&mut self) -> (Response, Vec<u8>) {
+        let head = self.receive_head();
+        let behind = self.reader.buffer().to_vec();
+        self.reader.consume(behind.len());
+        (head, behind)
+    }
+
+    /// The bare connection, once all that has come was taken.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        assert!(self.reader.buffer().is_empty());
+        self.reader.into_inner()
     }
 
     /// Waits until the server has closed the connection; fails when it says something instead.

@@ -5,6 +5,8 @@
 //! `VOLLEY_TEST_IRC=DIR` names the folder of the IRC logs, `VOLLEY_TEST_IRC_LINES=N` how many lines of each are replayed
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
+//! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
+//! are that others have written.
 
 // What the tests stand on.
 mod client; // sessions, publishing and polling, in the words of the protocol
@@ -15,16 +17,22 @@ mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
+mod streaming; // clients of streams
 mod stub;
 mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
 
 // The protocol's calls.
 mod batch; // many events in one call
+mod changing; // many of them, at random and under load
+mod events; // server-sent events
+mod frames; // what no WebSocket client sends
 mod idempotency; // a publish that is sent again
 mod polls; // what a poll returns and acknowledges
 mod publish; // one event: what arrives is what was sent
 mod sessions; // opening and ending sessions
-mod subscriptions; // joining and leaving topics
+mod subscriptions;
+mod transports; // clients that change how they listen
+mod websockets; // what is said over a WebSocket // joining and leaving topics
 
 // What happens around them.
 mod cors; // pages in browsers
@@ -74,6 +82,9 @@ mod operators; // the admin token
 mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
+
+// Clients that others have written.
+mod real_clients; // browsers, npm, Python, curl
 
 // Real traffic.
 mod irc; // logs of a chat channel, replayed

@@ -33,12 +33,34 @@ fn main() {
             "pub fn shut_down(",
             "pub fn is_cut_off(",
             "pub fn answer(",
+            "pub fn end_stream(",
+            "pub fn hand_back(",
             "pub fn answered(",
             "pub fn await_answer(",
             "pub fn write_now(",
         ],
     )
     .into_methods_of("Socket");
+    cut(
+        "streaming.rs",
+        &[
+            "pub struct StreamCall {",
+            "pub struct Streaming {",
+            "pub fn begin(",
+            "fn refuse(",
+            "pub fn turn(",
+            "fn take_back(",
+            "fn hear(",
+            "fn write(",
+            "fn set_time(",
+            "fn go_on(",
+            "fn leave(",
+            "pub fn leaving(",
+            "fn farewell(",
+            "pub fn left(",
+        ],
+    )
+    .into_methods_of("Streaming");
     cut(
         "node.rs",
         &[
@@ -50,6 +72,7 @@ fn main() {
             "pub fn tick(",
             "pub fn is_draining(",
             "pub fn begin_drain(",
+            "pub fn close_streams(",
             "pub fn end_parked(",
         ],
     )

@@ -54,20 +54,22 @@ impl Answer {
         self.status
     }
 
+    /// Bytes that go as they are, to be filled in.
+    pub fn raw(&mut self) -> &mut Vec<u8> {
+        (self.head_at, self.body_at) = (0, 0);
+        self.bytes.clear();
+        &mut self.bytes
+    }
+
+    /// What is written begins after so many bytes.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.head_at = bytes;
+    }
+
     /// The messages of a page.
     pub fn messages(&mut self, owed: &Owed, page: Page<'_>) {
-        self.begin(owed, page.cursor);
-        for (at, message) in page.messages.enumerate() {
-            if at > 0 {
-                self.bytes.push(b',');
-            }
-            self.bytes.extend_from_slice(message.json());
-        }
-        self.bytes.push(b']');
-        if page.gap > 0 {
-            self.number(b",\"gap\":", page.gap);
-        }
-        self.bytes.push(b'}');
+        self.start_body(owed);
+        write_page(&mut self.bytes, page);
         self.finish(owed, 200, "OK", "application/json", "");
     }
 
@@ -107,7 +109,12 @@ impl Answer {
 
     /// An error after which the connection ends.
     pub fn last_problem(&mut self, problem: &Problem) {
-        self.problem_and(&Owed::default(), problem, "connection: close\r\n");
+        self.last_problem_for(&Owed::default(), problem);
+    }
+
+    /// The same for a page, perhaps.
+    pub fn last_problem_for(&mut self, owed: &Owed, problem: &Problem) {
+        self.problem_and(owed, problem, "connection: close\r\n");
     }
 
     fn problem_and(&mut self, owed: &Owed, problem: &Problem, connection: &str) {
@@ -131,8 +138,7 @@ impl Answer {
     }
 
     fn number(&mut self, key: &[u8], number: u64) {
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        write_number(&mut self.bytes, key, number);
     }
 
     /// Puts the head in front of the body.
@@ -173,6 +179,33 @@ impl Answer {
             }
         });
     }
+}
+
+/// `{"cursor":…,"messages":[…]}`, and what was lost.
+pub(super) fn write_page(out: &mut Vec<u8>, page: Page<'_>) {
+    write_number(out, b"{\"cursor\":", page.cursor);
+    out.extend_from_slice(b",\"messages\":[");
+    for (at, message) in page.messages.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(message.json());
+    }
+    out.push(b']');
+    if page.gap > 0 {
+        write_number(out, b",\"gap\":", page.gap);
+    }
+    out.push(b'}');
+}
+
+pub(super) fn write_number(out: &mut Vec<u8>, key: &[u8], number: u64) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Now, as HTTP writes it.
+pub(super) fn write_date(out: &mut Vec<u8>) {
+    DATE.with_borrow_mut(|date| out.extend_from_slice(date.now().as_bytes()));
 }
 
 /// The date of a response, made once a second.

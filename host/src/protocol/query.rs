@@ -17,14 +17,30 @@ pub fn asked(query: Option<&str>, cursor_header: Option<&str>) -> Result<Asked, 
     Ok(Asked { cursor, wait_ms })
 }
 
+/// What a stream begins after: the header `Last-Event-ID` wins, since a browser asks with the same URL again.
+pub fn stream_cursor(
+    query: Option<&str>,
+    cursor_header: Option<&str>,
+    last: Option<&str>,
+) -> Result<Option<u64>, String> {
+    match last.filter(|last| !last.is_empty()) {
+        Some(last) => number(last).map(Some),
+        None => cursor(parameter(query, "cursor")?, cursor_header),
+    }
+}
+
 fn cursor(parameter: Option<&str>, header: Option<&str>) -> Result<Option<u64>, String> {
     let Some(text) = parameter.or(header) else { return Ok(None) };
     if parameter.is_some() && header.is_some() && parameter != header {
         return Err("the cursor of the query and that of the header differ".into());
     }
+    number(text).map(Some)
+}
+
+fn number(text: &str) -> Result<u64, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let number = if digits { text.parse().ok() } else { None };
-    number.map(Some).ok_or_else(|| "a cursor is a whole number from 0 on".into())
+    number.ok_or_else(|| "a cursor is a whole number from 0 on".into())
 }
 
 /// Seconds, perhaps with a fraction.

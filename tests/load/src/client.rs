@@ -10,6 +10,7 @@ use anyhow::{Context as _, Error, Result};
 use crate::connection::Connection;
 use crate::poller::Poller;
 use crate::response::Response;
+use crate::streamed::Form;
 
 /// Larger than a typical answer by far; longer ones are put together by their connection.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -32,6 +33,8 @@ pub(crate) enum Came<'a> {
 pub(crate) enum Then {
     /// Send the request that was written.
     Send,
+    /// Send the request that was written: it is for a stream.
+    Listen(Form),
     /// Say nothing for a moment, then ask again.
     Rest,
     /// Stay silent.
@@ -132,6 +135,10 @@ impl Client {
             Then::Send => {
                 let connection = self.connections[id].as_mut().context("a request on a broken connection")?;
                 connection.send(&self.request).with_context(|| format!("connection {id}"))
+            }
+            Then::Listen(form) => {
+                let connection = self.connections[id].as_mut().context("a request on a broken connection")?;
+                connection.listen(&self.request, *form).with_context(|| format!("connection {id}"))
             }
             Then::Rest => {
                 self.resting.push_back((Instant::now() + REST, id));

@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::neighbours::Neighbours;
 use crate::peers::{self, Folder};
 use crate::report::{Column, Figure, NotRun, Report, Section};
+use crate::streamed::Form;
 use crate::workload::Workload;
 
 #[derive(clap::Args)]
@@ -84,6 +85,11 @@ enum Name {
     /// The reference, which always runs
     Limit,
     Volley,
+    /// Volley, whose clients listen to server-sent events in place of polling
+    VolleyEvents,
+    /// The same over a WebSocket each
+    #[value(name = "volley-websocket")]
+    VolleyWebSocket,
     /// Nchan with one worker of nginx
     #[value(name = "nchan-1")]
     Nchan1,
@@ -149,6 +155,11 @@ impl Options {
         Ok(System::volley(program, []))
     }
 
+    /// Volley, whose clients have streams.
+    fn streams(&self, name: &'static str, form: Form) -> Result<System> {
+        Ok(System { name, dialect: Dialect::Streams(form), ..self.volley()? })
+    }
+
     /// What is to run, and what is not, with the reason. The reference comes first: the ratios are to it.
     fn systems(&self, folder: &Folder) -> Result<(Vec<System>, Vec<NotRun>)> {
         let mut systems = vec![System {
@@ -166,6 +177,8 @@ impl Options {
             let (name, found) = match name {
                 Name::Limit => continue,
                 Name::Volley => ("volley", self.volley()),
+                Name::VolleyEvents => ("volley-events", self.streams("volley-events", Form::Events)),
+                Name::VolleyWebSocket => ("volley-websocket", self.streams("volley-websocket", Form::Frames)),
                 Name::Nchan1 => ("nchan-1", peers::nchan(folder, "nchan-1", 1)),
                 Name::Nchan2 => ("nchan-2", peers::nchan(folder, "nchan-2", 2)),
                 Name::ErlangNaive => ("erlang-naive", peers::erlang(folder, "erlang-naive", "naive")),
@@ -216,7 +229,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn is_ours(system: &System) -> bool {
-    ["limit", "volley"].contains(&system.name)
+    ["limit", "volley", "volley-events", "volley-websocket"].contains(&system.name)
 }
 
 /// All rounds of one workload. The systems take turns, and in turns go first: drift of the machine hits all alike.

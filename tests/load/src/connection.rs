@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::response::{Parsed, Response, parse};
+use crate::streamed::{Form, whole};
 
 /// One source address has about 28,000 ports; twenty are enough for any run, with what earlier ones left behind.
 const SOURCE_ADDRESSES: usize = 20;
@@ -25,6 +26,8 @@ pub(crate) struct Connection {
     /// The pieces of a response that did not come in one read; without memory of its own until then.
     pieces: Vec<u8>,
     pieces_needed: usize,
+    /// It is a stream, of which the head may still be to come.
+    streamed: Option<(Form, bool)>,
 }
 
 /// Connects a blocking socket from the `index`-th source address in turn, with a receive buffer of that size.
@@ -69,7 +72,7 @@ impl Connection {
     }
 
     fn of(stream: TcpStream) -> Self {
-        Self { stream, connecting: false, awaiting: false, pieces: Vec::new(), pieces_needed: 0 }
+        Self { stream, connecting: false, awaiting: false, pieces: Vec::new(), pieces_needed: 0, streamed: None }
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
@@ -79,6 +82,37 @@ impl Connection {
     pub(crate) fn connected(&mut self) -> Result<()> {
         self.connecting = false;
         sockopt::socket_error(&self.stream)?.context("cannot connect")
+    }
+
+    /// Sends the request for a stream: from here on whatever comes is of it.
+    pub(crate) fn listen(&mut self, request: &[u8], form: Form) -> Result<()> {
+        self.send(request)?;
+        (self.streamed, self.pieces_needed) = (Some((form, false)), 0);
+        Ok(())
+    }
+
+    /// All of a stream that is whole.
+    fn receive_stream<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Option<Response<'a>>> {
+        let Some((form, has_head)) = &mut self.streamed else { return Ok(None) };
+        // What was whole before was given out then.
+        self.pieces.drain(..std::mem::take(&mut self.pieces_needed));
+        let is_one_read = self.pieces.is_empty();
+        if !is_one_read {
+            self.pieces.extend_from_slice(bytes);
+        }
+        let all = if is_one_read { bytes } else { &self.pieces };
+        let whole = whole(*form, all, *has_head);
+        if whole > 0 && !*has_head {
+            *has_head = true;
+            let answered = |status: &str| all.starts_with(format!("HTTP/1.1 {status}").as_bytes());
+            ensure!(answered("200") || answered("101"), "a stream was refused: {}", String::from_utf8_lossy(all));
+        }
+        if is_one_read {
+            self.pieces.extend_from_slice(&bytes[whole..]);
+            return Ok((whole > 0).then_some(Response { status: 200, head: "", body: &bytes[..whole] }));
+        }
+        self.pieces_needed = whole;
+        Ok((whole > 0).then(|| Response { status: 200, head: "", body: &self.pieces[..whole] }))
     }
 
     /// Sends a whole request. One is never sent before the last one's response, so the socket has room for it.
@@ -101,6 +135,9 @@ impl Connection {
         };
         ensure!(self.awaiting, "the server sent bytes nobody asked for");
         let bytes = &buffer[..length];
+        if self.streamed.is_some() {
+            return self.receive_stream(bytes);
+        }
         if self.pieces.is_empty() {
             match parse(bytes)? {
                 Parsed::Complete(response) => {

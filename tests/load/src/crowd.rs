@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::client::{Came, Then};
-use crate::dialect::{Dialect, Message, Opened, read_message, read_polled, read_position};
+use crate::dialect::{Dialect, Message, Opened, read_message, read_polled, read_position, read_streamed};
 use crate::response::Response;
 use crate::sequence::{Sequence, Verdict};
 
@@ -79,6 +79,8 @@ pub(crate) struct Crowd {
     present: Vec<u32>,
     /// By room. The reference's answers do not say which publish they are of; a room has one under way at most.
     published_micros: Vec<u64>,
+    /// By member: it has a stream.
+    listening: Vec<bool>,
     pub(crate) tally: Tally,
 }
 
@@ -96,6 +98,7 @@ impl Crowd {
             rooms,
             present,
             published_micros: vec![0; rooms.count as usize],
+            listening: vec![false; members],
             tally: Tally::default(),
         }
     }
@@ -164,9 +167,14 @@ impl Crowd {
         }
         let member = &self.members[id];
         match &member.session {
+            Some(_) if self.listening[id] => return Ok(Then::Idle),
             Some(session) => {
                 let (token, cursor) = (&session.token, session.cursor);
                 self.dialect.write_poll(member.room, token, cursor, out);
+                if let Dialect::Streams(form) = self.dialect {
+                    self.listening[id] = true;
+                    return Ok(Then::Listen(form));
+                }
             }
             None => self.write_open(id, out),
         }
@@ -202,6 +210,11 @@ impl Crowd {
             }
             Dialect::Volley => {
                 let cursor = read_polled(response, check)?;
+                tally.misnumbered += u64::from(cursor != session.cursor + messages);
+                session.cursor = cursor;
+            }
+            Dialect::Streams(form) => {
+                let cursor = read_streamed(form, response, check)?.unwrap_or(session.cursor);
                 tally.misnumbered += u64::from(cursor != session.cursor + messages);
                 session.cursor = cursor;
             }

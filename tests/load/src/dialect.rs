@@ -6,6 +6,7 @@ use std::io::Write as _;
 use anyhow::{Context as _, Result, bail};
 
 use crate::response::{Response, find};
+use crate::streamed::Form;
 
 /// The length of every published payload.
 pub(crate) const PAYLOAD_BYTES: usize = 100;
@@ -14,12 +15,18 @@ const MARK: &[u8] = br#""load":["#;
 /// As long as a Volley token of 256 bits; the reference looks at no token.
 const LIMIT_TOKEN: &str = "0000000000000000000000000000000000000000000";
 
+/// Of the handshake of a WebSocket.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// The reference: one fixed answer, which tells nothing of what was published.
     Limit,
     /// Volley's protocol; the peer in Erlang speaks it too.
     Volley,
+    /// Volley's streams: a member sends one request, and listens.
+    Streams(Form),
     /// Nchan's: no sessions. A subscriber's position is the `Last-Modified` and `Etag` of the last message that it got.
     Nchan,
 }
@@ -54,7 +61,7 @@ impl Dialect {
     /// What a member says first.
     pub(crate) fn write_open(self, room: u32, out: &mut Vec<u8>) {
         match self {
-            Self::Limit | Self::Volley => {
+            Self::Limit | Self::Volley | Self::Streams(_) => {
                 write_post("/v1/sessions", &format!(r#"{{"topics":["room.{room}"]}}"#), out);
             }
             Self::Nchan => write_get(format_args!("/sub?room={room}"), format_args!(""), out),
@@ -68,6 +75,10 @@ impl Dialect {
                 write_get(format_args!("/v1/poll?cursor={cursor}&wait=60&topic=room.{room}"), session, out);
             }
             Self::Volley => write_get(format_args!("/v1/poll?cursor={cursor}&wait=60"), session, out),
+            Self::Streams(Form::Events) => write_get(format_args!("/v1/stream?cursor={cursor}"), session, out),
+            Self::Streams(Form::Frames) => {
+                write_get(format_args!("/v1/ws?cursor={cursor}"), format_args!("{session}{UPGRADE}"), out);
+            }
             Self::Nchan => write_get(
                 format_args!("/sub?room={room}"),
                 format_args!("If-Modified-Since: {token}\r\nIf-None-Match: {cursor}\r\n"),
@@ -79,7 +90,7 @@ impl Dialect {
     pub(crate) fn read_opened(self, response: &Response<'_>) -> Result<Opened> {
         match self {
             Self::Limit => Ok(Opened { token: LIMIT_TOKEN.into(), cursor: 0 }),
-            Self::Volley if response.status == 201 => {
+            Self::Volley | Self::Streams(_) if response.status == 201 => {
                 let body: serde_json::Value = serde_json::from_slice(response.body)?;
                 let token = body["session"].as_str().context("a session without token")?;
                 let cursor = body["cursor"].as_u64().context("a session without cursor")?;
@@ -89,14 +100,16 @@ impl Dialect {
                 let (token, cursor) = read_position(response)?;
                 Ok(Opened { token: token.into(), cursor })
             }
-            Self::Volley | Self::Nchan => Err(response.unexpected("opening a session")),
+            Self::Volley | Self::Streams(_) | Self::Nchan => Err(response.unexpected("opening a session")),
         }
     }
 
     pub(crate) fn write_publish(self, message: Message, out: &mut Vec<u8>) {
         let room = message.room;
         match self {
-            Self::Limit | Self::Volley => write_post(&format!("/v1/topics/room.{room}/events"), &payload(message), out),
+            Self::Limit | Self::Volley | Self::Streams(_) => {
+                write_post(&format!("/v1/topics/room.{room}/events"), &payload(message), out);
+            }
             Self::Nchan => write_post(&format!("/pub?room={room}"), &payload(message), out),
         }
     }
@@ -104,7 +117,7 @@ impl Dialect {
     /// How many recipients the answer to a publish names. Nchan counts those whose poll was waiting.
     pub(crate) fn read_published(self, response: &Response<'_>) -> Result<u64> {
         let recipients = match (self, response.status) {
-            (Self::Limit | Self::Volley, 200) => number_behind(response.body, br#""recipients":"#),
+            (Self::Limit | Self::Volley | Self::Streams(_), 200) => number_behind(response.body, br#""recipients":"#),
             (Self::Nchan, 201 | 202) => number_behind(response.body, b"active subscribers: "),
             _ => None,
         };
@@ -155,6 +168,23 @@ pub(crate) fn read_polled(response: &Response<'_>, mut each: impl FnMut(Message)
         bail!("a poll was superseded, though each session has one connection");
     }
     Ok(cursor)
+}
+
+/// The same for what came over a stream, of which the cursor is that of the last event or frame; none when there was no
+/// message.
+pub(crate) fn read_streamed(form: Form, response: &Response<'_>, mut each: impl FnMut(Message)) -> Result<Option<u64>> {
+    let mut rest = response.body;
+    while let Some(found) = read_mark(rest) {
+        let (message, tail) = found?;
+        each(message);
+        rest = tail;
+    }
+    let name: &[u8] = match form {
+        Form::Events => b"id: ",
+        Form::Frames => br#"{"cursor":"#,
+    };
+    let last = response.body.windows(name.len()).rposition(|window| window == name);
+    Ok(last.and_then(|at| number_behind(&response.body[at..], name)).map(|(cursor, _)| cursor))
 }
 
 /// The numbers that follow the driver's first mark, and what is behind them.

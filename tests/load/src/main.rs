@@ -27,6 +27,7 @@ mod response;
 mod sequence;
 mod soak;
 mod stage;
+mod streamed;
 mod swaps;
 mod vitals;
 mod workload;

@@ -10,6 +10,7 @@ mod moving;
 mod polls;
 mod queue;
 mod report;
+mod streams;
 mod swap;
 mod wheel;
 

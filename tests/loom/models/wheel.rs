@@ -57,7 +57,7 @@ fn a_poll_enters_the_bucket_that_is_being_looked_through() {
             let node = node.clone();
             move || {
                 node.shared.sessions.come_due(2 * TICK_MS, |due| match due {
-                    Due::Poll(parked) => Writer::default().end(parked, Ending::Deadline, &node.shared.limits),
+                    Due::Poll(_, parked) => Writer::default().end(parked, Ending::Deadline, &node.shared.limits),
                     Due::Linger(..) => unreachable!("a poll has been here just now"),
                 });
             }

@@ -10,6 +10,7 @@ use crate::report::Answered;
 use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Began, Beginning, PollCall};
 use crate::socket::{Peer, Socket};
+use crate::streaming::{self, Streaming};
 use crate::unsent::Unsent;
 use crate::volley::Writer;
 use bytes::Bytes;
@@ -36,6 +37,11 @@ impl Local {
     fn with_borrow<R>(&self, act: impl FnOnce(&Answer) -> R) -> R {
         OF_THREAD.with(|answer| act(&answer.borrow()))
     }
+}
+
+/// Something is to be done with this thread's answer.
+pub fn with_answer<R>(act: impl FnOnce(&mut Answer) -> R) -> R {
+    ANSWER.with_borrow_mut(act)
 }
 
 /// The connection waits for the next request, which the model takes.

@@ -1,6 +1,6 @@
 //! The server's own files, compiled with loom's locks and atomics, so that models can run them through all interleavings.
 //!
-//! What has a path below is the server's file as it is. Of `bare`, `socket`, `node`, `plugin`, `lane` and `deploy`
+//! What has a path below is the server's file as it is. Of `bare`, `socket`, `streaming`, `node`, `plugin`, `lane` and `deploy`
 //! the functions under test are the server's own, cut out by `build.rs`. All else is a stand-in, as small as it can be, for what no model is
 //! about: the network, the rendering, the clock, chance, wasm.
 
@@ -52,6 +52,8 @@ pub mod routes;
 pub mod session;
 #[path = "../../../host/src/sessions.rs"]
 pub mod sessions;
+#[path = "../../../host/src/stream.rs"]
+pub mod stream;
 #[path = "../../../host/src/subscriptions.rs"]
 pub mod subscriptions;
 #[path = "../../../host/src/token.rs"]
@@ -66,6 +68,7 @@ pub mod volley;
 pub mod bare;
 pub mod clock;
 pub mod deploy;
+pub mod dialogue;
 pub mod lane;
 pub mod metrics;
 pub mod node;
@@ -76,6 +79,7 @@ pub mod router;
 pub mod shadow;
 pub mod shared;
 pub mod socket;
+pub mod streaming;
 pub mod swap;
 pub mod sync;
 pub mod time;

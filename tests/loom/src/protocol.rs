@@ -2,8 +2,9 @@
 
 /// The answer of a poll.
 pub mod answer {
+    use super::problem::Problem;
     use crate::mailbox::Page;
-    use crate::session::Owed;
+    use crate::session::{Form, Owed};
 
     /// Why a poll ends without messages.
     #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,32 @@ pub mod answer {
         /// The line.
         pub fn whole(&self) -> &[u8] {
             &self.0
+        }
+
+        /// Lines as they are.
+        pub fn raw(&mut self) -> &mut Vec<u8> {
+            self.0.clear();
+            &mut self.0
+        }
+
+        /// As a page of a poll.
+        pub fn next(&mut self, _: Form, page: Page<'_>) {
+            self.messages(&Owed::default(), page);
+        }
+
+        /// As the ending of a poll.
+        pub fn last(&mut self, _: Form, ending: Ending) {
+            self.ending(&Owed::default(), 0, ending);
+        }
+
+        /// A line.
+        pub fn heartbeat(&mut self, _: Form) {
+            self.0 = b"beat\n".into();
+        }
+
+        /// No model asks for what is refused.
+        pub fn last_problem_for(&mut self, _: &Owed, problem: &Problem) {
+            unreachable!("{}", problem.status().as_u16());
         }
 
         /// The line.
@@ -63,7 +90,13 @@ pub mod answer {
 /// What `begin` needs of the clients' protocol.
 pub mod client {
     use super::answer::Answer;
+    use super::problem::Problem;
     use crate::sessions::PollCall;
+
+    /// No model sends such a cursor.
+    pub fn too_high() -> Problem {
+        unreachable!("a cursor above the newest message");
+    }
 
     /// No model sends such a cursor.
     pub fn cursor_too_high(call: &PollCall, _: &mut Answer) {
@@ -91,6 +124,11 @@ pub mod problem {
     }
 
     impl Problem {
+        /// No model asks for a session that is over.
+        pub fn gone() -> Self {
+            Self(StatusCode(410))
+        }
+
         /// Of that status.
         pub fn new(status: StatusCode, _: &str) -> Self {
             Self(status)

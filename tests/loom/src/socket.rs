@@ -13,6 +13,9 @@ use std::task::{Context, Poll, Waker};
 
 include!(concat!(env!("OUT_DIR"), "/socket.rs"));
 
+/// What one recv takes.
+pub const RECV_BYTES: usize = 16 << 10;
+
 /// The socket of one connection.
 pub struct Socket {
     stream: Arc<Stream>,
@@ -53,6 +56,8 @@ struct Wire {
     received: Vec<u8>,
     /// How many bytes the kernel takes in one go, for the first write.
     takes: Option<usize>,
+    /// What is written is a stream: its client has no next request.
+    streams: bool,
 }
 
 impl Stream {
@@ -98,6 +103,11 @@ impl Socket {
         let socket = Self::new();
         socket.stream.0.lock().takes = Some(bytes);
         socket
+    }
+
+    /// The kernel takes only so many bytes of the next write.
+    pub fn take_only(&self, bytes: usize) {
+        self.stream.0.lock().takes = Some(bytes);
     }
 
     /// The client's end.
@@ -152,10 +162,44 @@ impl Socket {
         self.stream.change(|wire| {
             written = wire.takes.take().unwrap_or(bytes.len()).min(bytes.len());
             wire.received.extend_from_slice(&bytes[..written]);
-            wire.request = written == bytes.len();
+            wire.request |= written == bytes.len() && !wire.streams;
         });
         Ok(written)
     }
+
+    /// A stream begins.
+    pub fn hold_at_most(&self, _: u64) {
+        self.stream.0.lock().streams = true;
+    }
+
+    /// Takes what the client has sent, if it has; its end is told when that is taken.
+    pub fn receive<R>(&self, see: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
+        let mut wire = self.stream.0.lock();
+        let what: &[u8] = match (std::mem::take(&mut wire.request), wire.closed) {
+            (true, _) => b"x",
+            (false, true) => b"",
+            (false, false) => return Ok(None),
+        };
+        wire.edge |= !what.is_empty() && wire.closed;
+        drop(wire);
+        Ok(Some(see(what)))
+    }
+
+    /// Whether the worker has something to do, without waiting for it.
+    pub fn is_ready(&self) -> bool {
+        std::mem::take(&mut self.stream.0.lock().edge)
+    }
+
+    /// No model is about peers that are silent.
+    pub fn expect_pong(&self) -> bool {
+        true
+    }
+
+    /// No model is about half-closed sockets.
+    pub fn shut_write(&self) {}
+
+    /// No model is about the sweep.
+    pub fn serving_until(&self, _: u32) {}
 
     /// No model is about the sweep, or about resets.
     pub fn is_lost(&self) -> bool {

@@ -1,9 +1,12 @@
 //! What `/metrics` says.
 
+use crate::dialogue;
 use crate::metrics::{LaneQueue, Now, Numbers};
 use crate::node::Node;
 use crate::plugin::Plugin;
 use crate::protocol::http::{self, Reply};
+use crate::session::Form;
+use crate::streaming;
 use hyper::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +17,9 @@ pub(super) fn metrics(node: &Node) -> Reply {
     let numbers = Numbers {
         sessions: shared.sessions.live(),
         parked: shared.sessions.parked(),
+        event_streams: streaming::open_now(Form::Events),
+        websockets: streaming::open_now(Form::WebSocket),
+        frame_bytes: dialogue::bytes_now(),
         connections: shared.workers.connections.load(Relaxed),
         message_bytes: shared.sessions.message_bytes.now(),
         body_bytes: shared.bodies.taken(),

@@ -3,9 +3,10 @@
 mod poll;
 mod publish;
 mod sessions;
+mod stream;
 mod subscriptions;
 
-pub use poll::{Held, cursor_too_high};
+pub use poll::{Held, cursor_too_high, too_high};
 pub use publish::{PublishCall, published};
 
 use crate::node::Node;
@@ -16,6 +17,7 @@ use crate::protocol::plain::is_host;
 use crate::protocol::problem::Problem;
 use crate::protocol::query::percent_decoded;
 use crate::sessions::PollCall;
+use crate::streaming::StreamCall;
 use crate::token::Token;
 use crate::topic::Topic;
 use hyper::body::Incoming;
@@ -27,10 +29,18 @@ use std::sync::Arc;
 pub enum Reaction {
     /// This is the answer.
     Respond(Reply),
-    /// It is a poll that can leave hyper.
-    Park(PollCall),
+    /// It can leave hyper.
+    Leave(Leaving),
     /// It is a poll that hyper has to hold.
     Hold(Held),
+}
+
+/// What leaves hyper.
+pub enum Leaving {
+    /// A poll.
+    Poll(PollCall),
+    /// A stream.
+    Stream(Box<StreamCall>),
 }
 
 /// A request that is read where it was received.
@@ -57,6 +67,15 @@ pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool)
         (_, _, Err(problem)) => Err(problem),
         (&Method::GET, "/v1/poll", Ok(())) => match poll::begin(node, &request, blocked) {
             Ok(reaction) => return reaction,
+            Err(problem) => Err(problem),
+        },
+        (&Method::GET, "/v1/stream", Ok(())) => match stream::events(node, &request, blocked) {
+            Ok(call) => return Reaction::Leave(Leaving::Stream(Box::new(call))),
+            Err(problem) => Err(problem),
+        },
+        (&Method::GET, "/v1/ws", Ok(())) => match stream::websocket(node, &request, blocked) {
+            Ok(Ok(call)) => return Reaction::Leave(Leaving::Stream(Box::new(call))),
+            Ok(Err(reply)) => Ok(reply),
             Err(problem) => Err(problem),
         },
         (_, _, Ok(())) => call(node, request).await,
@@ -94,7 +113,7 @@ fn well_framed(request: &Request<Incoming>) -> Result<(), Problem> {
     }
 }
 
-/// Every call but the poll.
+/// Every call but the poll and the streams.
 async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
@@ -109,7 +128,7 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
         (&Method::POST, ["v1", "topics", topic, "events"]) => publish::one(node, request, topic).await,
         (&Method::POST, ["v1", "events"]) => publish::batch(node, request).await,
         (_, ["v1", "topics", _, "events"] | ["v1", "events"]) => Err(Problem::wrong_method("POST")),
-        (_, ["v1", "poll"]) => Err(Problem::wrong_method("GET")),
+        (_, ["v1", "poll" | "stream" | "ws"]) => Err(Problem::wrong_method("GET")),
         _ => Err(Problem::not_found()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
-use crate::protocol::client::{self, Reaction};
+use crate::protocol::client::{self, Leaving, Reaction};
 use crate::protocol::cors;
 use crate::protocol::http::{self, Reply};
 use crate::protocol::plain;
@@ -37,7 +37,7 @@ pub(super) fn begin(node: &Arc<Node>, request: &Request<Incoming>, blocked: bool
     let asked = query::asked(request.uri().query(), cursor).map_err(Problem::bad_request)?;
     let call = call(node, pid, asked, node.cors.allowed(headers));
     if can_leave_hyper(request) && !blocked {
-        return Ok(Reaction::Park(call));
+        return Ok(Reaction::Leave(Leaving::Poll(call)));
     }
     hold(node, call)
 }
@@ -64,7 +64,8 @@ pub fn cursor_too_high(call: &PollCall, answer: &mut Answer) {
     answer.problem(&call.owed, &too_high());
 }
 
-fn too_high() -> Problem {
+/// The same for a stream.
+pub fn too_high() -> Problem {
     Problem::bad_request("the cursor is above the session's newest message")
 }
 

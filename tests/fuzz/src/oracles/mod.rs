@@ -5,6 +5,7 @@ pub mod batch;
 pub mod component;
 pub mod config;
 pub mod contract;
+pub mod frames;
 pub mod json;
 pub mod pattern;
 pub mod pid;
@@ -20,13 +21,14 @@ mod world;
 pub type Oracle = fn(&[u8]);
 
 /// All of them by the names of their targets.
-pub const ALL: [(&str, Oracle); 11] = [
+pub const ALL: [(&str, Oracle); 12] = [
     ("topic", topic::check),
     ("pattern", pattern::check),
     ("pid", pid::check),
     ("token", token::check),
     ("query", query::check),
     ("poll_head", poll_head::check),
+    ("frames", frames::check),
     ("json", json::check),
     ("batch", batch::check),
     ("config", config::check),

@@ -1,0 +1,3 @@
+//! Frames of a WebSocket.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| volley_fuzz::oracles::frames::check(data));
