@@ -35,6 +35,8 @@ pub struct Mailbox {
 /// What a poll with some cursor gets.
 #[derive(Debug)]
 pub struct Page<'a> {
+    /// The messages are numbered on from here.
+    pub after: u64,
     /// Number of the page's last message, or the poll's own cursor when there is none.
     pub cursor: u64,
     /// How many messages between the poll's cursor and the first one here were dropped.
@@ -121,7 +123,7 @@ impl Mailbox {
     fn page(&self, cursor: u64, messages_max: u64, bytes_max: u64) -> Page<'_> {
         let cursor = cursor.max(self.acknowledged);
         if cursor >= self.newest {
-            return Page { cursor, gap: 0, messages: self.kept.range(0..0) };
+            return Page { after: cursor, cursor, gap: 0, messages: self.kept.range(0..0) };
         }
         // One past the newest when all of it was dropped.
         let first = (cursor + 1).max(self.oldest());
@@ -135,7 +137,8 @@ impl Mailbox {
             }
             to += 1;
         }
-        Page { cursor: first + (to - from) as u64 - 1, gap: first - cursor - 1, messages: self.kept.range(from..to) }
+        let (after, newest) = (first - 1, first + (to - from) as u64 - 1);
+        Page { after, cursor: newest, gap: after - cursor, messages: self.kept.range(from..to) }
     }
 
     /// Whether there is anything after the cursor.

@@ -84,7 +84,7 @@ impl Answer {
 }
 
 fn write_events(out: &mut Vec<u8>, page: Page<'_>) {
-    let mut number = page.cursor - page.messages.len() as u64;
+    let mut number = page.after;
     if page.gap > 0 {
         // Its id is that of the last message that is missing: who resumes there is not told again.
         write_number(out, b"id: ", number);
