@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// As large as the system allows: the kernel caps it at `somaxconn`.
-const BACKLOG: i32 = i32::MAX;
+const BACKLOG: u32 = i32::MAX as u32;
 /// How long accepting pauses when the process is out of file descriptors or memory. Connections wait in the backlog.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -23,12 +23,12 @@ pub struct Acceptor {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Binds, with the largest backlog there is.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds; without a backlog named, with the largest there is.
+pub fn bind(address: SocketAddr, backlog: Option<u32>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog.unwrap_or(BACKLOG).min(BACKLOG) as i32)?;
     Ok(socket.into())
 }
 

@@ -13,7 +13,7 @@ use crate::unsent::Unsent;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind::WouldBlock, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -214,6 +214,11 @@ impl Socket {
     /// The task is done with it. A waker that was kept would keep the task's memory.
     pub fn forget_task(&self) {
         self.task.lock().take();
+    }
+
+    /// The address of the peer, asked of the kernel: few need it. None when the connection is over.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.stream.peer_addr().ok().map(|peer| peer.ip())
     }
 
     /// Whether the peer has reset the connection. One that has only ended its side may still read.
