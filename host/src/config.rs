@@ -91,6 +91,9 @@ pub struct Flags {
     /// Threads that serve client connections [default: one a core]
     #[arg(long, value_name = "N", env = "VOLLEY_WORKERS")]
     workers: Option<u16>,
+    /// Threads that accept client connections [default: 2]
+    #[arg(long, value_name = "N", env = "VOLLEY_ACCEPT_LOOPS")]
+    accept_loops: Option<u16>,
     /// Threads that route for each plugin; a topic always goes to the same one [default: one for two cores]
     #[arg(long, value_name = "N", env = "VOLLEY_LANES")]
     lanes: Option<u16>,
@@ -206,6 +209,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Threads that serve connections.
     pub workers: usize,
+    /// Threads that accept connections.
+    pub accept_loops: usize,
     /// Threads that route, for each plugin.
     pub lanes: usize,
     /// Which pages may call.
@@ -244,6 +249,7 @@ struct File {
     log_format: Option<LogFormat>,
     workers: Option<u16>,
     lanes: Option<u16>,
+    accept_loops: Option<u16>,
     backlog: Option<u32>,
     trusted_proxies: Option<Spanned<Vec<String>>>,
     auth: auth::FileAuth,
@@ -274,6 +280,9 @@ struct FileRoute {
     #[serde(default)]
     on_trap: OnTrap,
 }
+
+/// One accepts while the other hands over.
+const ACCEPT_LOOPS: usize = 2;
 
 /// What is wrong, and where.
 #[derive(Debug, thiserror::Error)]
@@ -332,6 +341,7 @@ impl Flags {
             )?,
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
             workers: threads(self.workers.or(file.workers), cores),
+            accept_loops: threads(self.accept_loops.or(file.accept_loops), ACCEPT_LOOPS),
             // With one a core a delivery took 1.32 of the bare server's CPU, with half of them 1.23 (`PERFORMANCE.md`).
             lanes: threads(self.lanes.or(file.lanes), cores / 2),
             cors: cors(&self.cors_origins, file.cors, &at)?,

@@ -1,6 +1,6 @@
 //! The server from start to drain: who listens, which threads there are, and how it goes down.
 //!
-//! Data plane: the accept thread, the workers that serve connections, the lanes that route, the thread that ends what has
+//! Data plane: the accept threads, the workers that serve connections, the lanes that route, the thread that ends what has
 //! waited long enough. Control plane: this runtime, with the admin listener and the timers; nothing that happens to
 //! clients keeps operators out.
 
@@ -106,7 +106,7 @@ impl Server {
         spawn_local(roll_back(deployer.clone(), alarmed));
         spawn_local(fire_timers(node.clone()));
         let ticking = start_ticking(node.clone())?;
-        let acceptor = Acceptor::start(listener, shared)?;
+        let acceptor = Acceptor::start(listener, config.accept_loops, shared, config.trusted_proxies.clone())?;
         let listen = acceptor.address;
         let admin_token_file = admin_token.file;
         Ok(Self {

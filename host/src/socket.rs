@@ -5,10 +5,12 @@
 //! back to the socket, never to the session (`report`). Its worker reads no further request until it is told, and finishes
 //! a write that would block.
 
+use crate::accept::Fresh;
 use crate::epoll::{Epoll, Ready};
 use crate::limits::Limits;
 use crate::report::{Answered, Report};
 use crate::sync::Mutex;
+use crate::tally::Place;
 use crate::unsent::Unsent;
 use socket2::SockRef;
 use std::cell::RefCell;
@@ -54,6 +56,8 @@ impl Home {
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
+    /// Given back with it.
+    _place: Option<Box<Place<IpAddr>>>,
     home: Arc<Home>,
     /// By which the worker's epoll knows it.
     key: AtomicU64,
@@ -96,9 +100,10 @@ pub enum Peer {
 
 impl Socket {
     /// Of a connection that is counted as open, and that this worker serves.
-    pub fn new(stream: TcpStream, home: Arc<Home>) -> Self {
+    pub fn new(Fresh { stream, place }: Fresh, home: Arc<Home>) -> Self {
         Self {
             stream,
+            _place: place,
             home,
             key: AtomicU64::new(0),
             expires_s: AtomicU32::new(0),

@@ -122,7 +122,7 @@ impl Connection {
         Self::over(address, socket.into())
     }
 
-    fn over(address: &str, stream: TcpStream) -> Self {
+    pub(crate) fn over(address: &str, stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("nodelay");

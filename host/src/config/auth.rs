@@ -4,6 +4,7 @@ use super::BadConfig;
 use super::place::Place;
 use crate::addresses::Proxies;
 use serde::Deserialize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -35,8 +36,8 @@ impl AuthConfig {
 pub(super) struct FileAuth {
     jwks: Option<Spanned<PathBuf>>,
     publishers: Option<Spanned<PathBuf>>,
-    audience: Vec<String>,
-    issuer: Vec<String>,
+    audience: Option<Spanned<Vec<String>>>,
+    issuer: Option<Spanned<Vec<String>>>,
     anonymous: bool,
 }
 
@@ -57,7 +58,12 @@ pub(super) fn auth(
         }
         (None, None) => Ok(None),
     };
-    let or = |flag: Vec<String>, file| if flag.is_empty() { file } else { flag };
+    let spans = [&file.audience, &file.issuer].map(|list| list.as_ref().map(Spanned::span));
+    let of_publishers = file.publishers.as_ref().map(Spanned::span);
+    let or = |flag: Vec<String>, named: Option<Spanned<Vec<String>>>| match named {
+        Some(named) if flag.is_empty() => named.into_inner(),
+        _ => flag,
+    };
     let auth = AuthConfig {
         jwks: path(flags.jwks, "jwks", file.jwks)?,
         publishers: path(flags.publishers, "publishers", file.publishers)?,
@@ -65,17 +71,21 @@ pub(super) fn auth(
         issuer: or(flags.issuer, file.issuer),
         anonymous: flags.anonymous || file.anonymous,
     };
+    let wrong = |span: Option<Range<usize>>, key: &str, words: &str| match span {
+        Some(span) => Err(at.wrong(span, &format!("auth.{key}"), words)),
+        None => Err(BadConfig(format!("--auth-{key}: {words}"))),
+    };
     if auth.publishers.is_some() && auth.jwks.is_none() && !auth.anonymous {
-        return Err(BadConfig(
-            "no client could open a session: name the keys of tokens (--auth-jwks, [auth] jwks), or let clients in without \
-             one (--auth-anonymous, [auth] anonymous = true)"
-                .into(),
-        ));
+        let words = "no client could open a session: name the keys of tokens (jwks), or let clients in without one (anonymous)";
+        return wrong(of_publishers, "publishers", words);
     }
-    if auth.jwks.is_none() && !(auth.audience.is_empty() && auth.issuer.is_empty()) {
-        return Err(BadConfig("[auth] audience and issuer are of tokens, and there is no jwks to know them by".into()));
+    let [of_audience, of_issuer] = spans;
+    let words = "this is of tokens, and there are no keys to know them by (jwks)";
+    match auth.jwks {
+        None if !auth.audience.is_empty() => wrong(of_audience, "audience", words),
+        None if !auth.issuer.is_empty() => wrong(of_issuer, "issuer", words),
+        _ => Ok(auth),
     }
-    Ok(auth)
 }
 
 /// The proxies that are believed.

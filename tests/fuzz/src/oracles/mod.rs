@@ -5,6 +5,7 @@ pub mod batch;
 pub mod component;
 pub mod config;
 pub mod contract;
+pub mod credentials;
 pub mod json;
 pub mod pattern;
 pub mod pid;
@@ -20,7 +21,7 @@ mod world;
 pub type Oracle = fn(&[u8]);
 
 /// All of them by the names of their targets.
-pub const ALL: [(&str, Oracle); 11] = [
+pub const ALL: [(&str, Oracle); 12] = [
     ("topic", topic::check),
     ("pattern", pattern::check),
     ("pid", pid::check),
@@ -32,4 +33,5 @@ pub const ALL: [(&str, Oracle); 11] = [
     ("config", config::check),
     ("component", component::check),
     ("contract", contract::check),
+    ("credentials", credentials::check),
 ];
