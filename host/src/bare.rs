@@ -215,7 +215,7 @@ fn after(answered: Answered, socket: &Arc<Socket>, node: &Node, doing: &mut Doin
 /// Nearly always it is a request like the one before, which is parsed where it was received; whatever is not quite plain
 /// goes to hyper as it came.
 fn receive(socket: &Arc<Socket>, node: &Node, doing: &mut Doing) -> io::Result<Turn> {
-    let received = socket.receive(|bytes| match client::plain(node, bytes) {
+    let received = socket.receive(|bytes| match client::plain(node, socket, bytes) {
         // After a full buffer there may be more, which would not be told of once more.
         Some(_) if bytes.len() == RECV_BYTES => Ok(Turn::Serve(Bytes::copy_from_slice(bytes))),
         Some(Plain::Poll(poll)) => begin(socket, node, &poll, doing).map(|()| Turn::Stays),

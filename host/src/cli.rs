@@ -4,7 +4,7 @@ use crate::config::{AdminToken, BadConfig, Config, Flags, LogFormat, check_name,
 use crate::dev::Workbench;
 use crate::server::Server;
 use crate::topic::Pattern;
-use crate::{bench, commands, signing, toolchain};
+use crate::{auth, bench, commands, signing, toolchain};
 use anyhow::Context as _;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
@@ -41,6 +41,9 @@ enum Command {
     /// Build rules, bring them to a server, swap them, watch them
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Make keys for back-ends, which publish without a session
+    #[command(subcommand)]
+    Keys(Keys),
     #[command(flatten)]
     Operate(Box<commands::Command>),
     /// Measure on this machine
@@ -116,6 +119,30 @@ enum Plugin {
     Operate(Box<commands::Plugins>),
 }
 
+#[derive(Subcommand)]
+enum Keys {
+    /// Make a key for a back-end
+    ///
+    /// The key goes to a file that only you can read, for the back-end; what is printed is for the file that the server
+    /// has with --auth-publishers, and knows the key's digest alone.
+    #[command(after_help = "Example: volley keys new shop --publish 'orders.>' >> publishers.toml")]
+    New {
+        /// What the key is called in the log and in refusals
+        #[arg(value_parser = key_name)]
+        name: String,
+        /// The topics that its holder may publish to; may be repeated
+        #[arg(long, value_name = "PATTERN", default_value = ">")]
+        publish: Vec<Pattern>,
+        /// Where the key goes; a file that is there is never replaced [default: NAME.key]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+fn key_name(text: &str) -> Result<String, String> {
+    check_name(text).map(|()| text.to_owned()).map_err(|_| "a name has 1 to 64 letters, digits, '-' and '_'".into())
+}
+
 /// Runs the command line; the exit code is 0 for done, 1 for failed, 2 for wrong usage.
 pub fn run() -> ExitCode {
     let command = Cli::command().mut_subcommand("serve", |serve| serve.after_long_help(limits_help()));
@@ -138,6 +165,7 @@ pub fn run() -> ExitCode {
         Command::Plugin(Plugin::Sign { file, key }) => sign(&file, &key),
         Command::Plugin(Plugin::Operate(plugins)) => plugins.run(),
         Command::Operate(command) => command.run(),
+        Command::Keys(Keys::New { name, publish, output }) => make_publisher(&name, &publish, output),
         Command::Bench(bench) => bench.run(),
         Command::Completions { shell } => complete(shell),
     };
@@ -190,6 +218,15 @@ fn serve(mut config: Config, dev: Option<Dev>) -> anyhow::Result<()> {
         // Clients must not use up the files that operators need to get in.
         config.limits.connections_max = config.limits.connections_max.min(files.saturating_sub(OWN_FILES).max(1));
         tracing::info!(open_files = files, connections_max = config.limits.connections_max, "room for clients");
+    }
+    if !config.auth.is_on() && !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            "anybody who reaches {} may do everything, under any name (no keys: see --auth-jwks)",
+            config.listen
+        );
+    }
+    if config.auth.is_on() && config.auth.anonymous {
+        tracing::warn!("a session without a token may do everything, under any name (anonymous)");
     }
     if config.admin_token == AdminToken::Off {
         tracing::warn!("the admin listener asks for no token (--admin-no-token)");
@@ -291,6 +328,14 @@ fn make_key(file: &Path) -> anyhow::Result<()> {
     let line = signing::make_key(file)?;
     eprintln!("the secret key is in {}; for [signing_keys] in the config:", file.display());
     println!("{line}");
+    Ok(())
+}
+
+fn make_publisher(name: &str, publish: &[Pattern], output: Option<PathBuf>) -> anyhow::Result<()> {
+    let file = output.unwrap_or_else(|| format!("{name}.key").into());
+    let lines = auth::new_key::make(name, publish, &file)?;
+    eprintln!("the key is in {}; for the file of --auth-publishers:", file.display());
+    print!("{lines}");
     Ok(())
 }
 

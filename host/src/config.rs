@@ -2,6 +2,7 @@
 //!
 //! A flag wins over its environment variable, both win over the file, the file over the default.
 
+use crate::addresses::Proxies;
 use crate::limits::{self, Limits};
 use crate::on_trap::OnTrap;
 use crate::origins::Cors;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 // By their paths, since the fuzz targets take this file by its own.
+#[path = "config/auth.rs"]
+mod auth;
 #[path = "config/data.rs"]
 mod data;
 #[path = "config/durable.rs"]
@@ -25,6 +28,7 @@ mod place;
 #[path = "config/signing.rs"]
 mod signing;
 
+pub use auth::AuthConfig;
 pub use data::Data;
 pub use durable::Durable;
 use place::Place;
@@ -87,6 +91,9 @@ pub struct Flags {
     /// Threads that serve client connections [default: one for two cores]
     #[arg(long, value_name = "N", env = "VOLLEY_WORKERS")]
     workers: Option<u16>,
+    /// Threads that accept client connections [default: 2]
+    #[arg(long, value_name = "N", env = "VOLLEY_ACCEPT_LOOPS")]
+    accept_loops: Option<u16>,
     /// Threads that route for each plugin; a topic always goes to the same one [default: one for two cores]
     #[arg(long, value_name = "N", env = "VOLLEY_LANES")]
     lanes: Option<u16>,
@@ -94,6 +101,28 @@ pub struct Flags {
     /// [default: any]
     #[arg(long = "cors-origin", value_name = "ORIGIN", env = "VOLLEY_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+    /// A file with a JWK set: clients show a token, as Authorization: Bearer, that one of its keys has signed
+    #[arg(long, value_name = "FILE", env = "VOLLEY_AUTH_JWKS")]
+    auth_jwks: Option<PathBuf>,
+    /// A file with the keys of back-ends, as `volley keys new` prints them: who publishes without a session shows one
+    #[arg(long, value_name = "FILE", env = "VOLLEY_AUTH_PUBLISHERS")]
+    auth_publishers: Option<PathBuf>,
+    /// Tokens are meant for one of these (`aud`); may be repeated, or several with commas between them
+    #[arg(long, value_name = "NAME", env = "VOLLEY_AUTH_AUDIENCE", value_delimiter = ',')]
+    auth_audience: Vec<String>,
+    /// Tokens come from one of these (`iss`); may be repeated, or several with commas between them [default: any]
+    #[arg(long, value_name = "NAME", env = "VOLLEY_AUTH_ISSUER", value_delimiter = ',')]
+    auth_issuer: Vec<String>,
+    /// Sessions may be opened without a token all the same; their user is what they say
+    #[arg(long, env = "VOLLEY_AUTH_ANONYMOUS")]
+    auth_anonymous: bool,
+    /// A proxy whose `X-Forwarded-For` or `Forwarded` says whose address counts: an address, or a network such as
+    /// 10.0.0.0/8; may be repeated, or several with commas between them
+    #[arg(long = "trusted-proxy", value_name = "NET", env = "VOLLEY_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
+    /// Connections that may wait to be accepted [default: as many as the system allows]
+    #[arg(long, value_name = "N", env = "VOLLEY_BACKLOG")]
+    backlog: Option<u32>,
     /// Mount a component under a name, or in place of the bundled `chat` or `topic`; may be repeated,
     /// or several with commas between them
     #[arg(long = "plugin", value_name = "NAME=FILE", env = "VOLLEY_PLUGINS", value_delimiter = ',', value_parser = pair)]
@@ -180,10 +209,18 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Threads that serve connections.
     pub workers: usize,
+    /// Threads that accept connections.
+    pub accept_loops: usize,
     /// Threads that route, for each plugin.
     pub lanes: usize,
     /// Which pages may call.
     pub cors: Cors,
+    /// Who is let in.
+    pub auth: AuthConfig,
+    /// Who may say whose address counts.
+    pub trusted_proxies: Proxies,
+    /// Connections that may wait to be accepted; none is as many as the system allows.
+    pub backlog: Option<u32>,
     /// A folder from which components are deployed.
     pub watch: Option<PathBuf>,
     /// Components by name.
@@ -212,6 +249,10 @@ struct File {
     log_format: Option<LogFormat>,
     workers: Option<u16>,
     lanes: Option<u16>,
+    accept_loops: Option<u16>,
+    backlog: Option<u32>,
+    trusted_proxies: Option<Spanned<Vec<String>>>,
+    auth: auth::FileAuth,
     cors: FileCors,
     limits: Limits,
     plugins: BTreeMap<String, FilePlugin>,
@@ -239,6 +280,9 @@ struct FileRoute {
     #[serde(default)]
     on_trap: OnTrap,
 }
+
+/// One accepts while the other hands over.
+const ACCEPT_LOOPS: usize = 2;
 
 /// What is wrong, and where.
 #[derive(Debug, thiserror::Error)]
@@ -298,8 +342,23 @@ impl Flags {
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
             // As many threads as cores: with more of them each delivery costs more CPU (`PERFORMANCE.md`).
             workers: threads(self.workers.or(file.workers), cores.div_ceil(2)),
+            accept_loops: threads(self.accept_loops.or(file.accept_loops), ACCEPT_LOOPS),
             lanes: threads(self.lanes.or(file.lanes), cores / 2),
             cors: cors(&self.cors_origins, file.cors, &at)?,
+            auth: auth::auth(
+                AuthConfig {
+                    jwks: self.auth_jwks,
+                    publishers: self.auth_publishers,
+                    audience: self.auth_audience,
+                    issuer: self.auth_issuer,
+                    anonymous: self.auth_anonymous,
+                },
+                file.auth,
+                &folder,
+                &at,
+            )?,
+            trusted_proxies: auth::proxies(&self.trusted_proxies, file.trusted_proxies.as_ref(), &at)?,
+            backlog: self.backlog.or(file.backlog),
             watch: self.watch.or(file.watch.map(|watch| folder.join(watch))),
             plugins,
             routes,

@@ -65,7 +65,7 @@ async fn read_requests(served: &Arc<Served>, node: &Arc<Node>, leftover: Bytes) 
         let leaving = &leaving;
         Box::pin(async move {
             socket.serving_until(Limits::second_in(limits.request_ms));
-            let response = match client::handle(node, request, socket.is_blocked()).await {
+            let response = match client::handle(node, request, socket).await {
                 Reaction::Respond(response) => response,
                 Reaction::Leave(what) => {
                     *leaving.lock() = Some(what);

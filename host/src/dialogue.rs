@@ -12,6 +12,7 @@ use crate::protocol::client;
 use crate::protocol::command::{self, Asked, Command, ENVELOPE_BYTES_MAX, Ref};
 use crate::protocol::frames::{Frames, Heard};
 use crate::protocol::stream::{FLOODED, TRY_AGAIN, write_close, write_pong, write_text};
+use crate::session::Session;
 use crate::socket::{RECV_BYTES, Socket};
 use crate::topic::Topic;
 use std::sync::Arc;
@@ -213,13 +214,15 @@ impl Speaker<'_> {
         match command {
             Ok(Command::Ack(cursor)) => self.acknowledge(reference, cursor, out),
             Ok(Command::Publish(line)) => {
-                self.call((reference, Asked::Publish), line.topic, Happening::Publish(line.data));
+                self.call((reference, Asked::Publish), line.topic, |_| Happening::Publish(line.data), out);
             }
             Ok(Command::Join(topic)) => {
-                let params = self.node.shared.sessions.with(self.whose.0, |session| session.params.clone()).flatten();
-                self.call((reference, Asked::Join(topic.clone())), topic, Happening::Join { params });
+                let join = |session: &Session| Happening::Join { params: session.params.clone() };
+                self.call((reference, Asked::Join(topic.clone())), topic, join, out);
             }
-            Ok(Command::Leave(topic)) => self.call((reference, Asked::Leave(topic.clone())), topic, Happening::Leave),
+            Ok(Command::Leave(topic)) => {
+                self.call((reference, Asked::Leave(topic.clone())), topic, |_| Happening::Leave, out);
+            }
             Err(problem) => write_text(out, |out| command::wrong(out, reference.as_deref(), &problem)),
         }
     }
@@ -237,12 +240,24 @@ impl Speaker<'_> {
         }
     }
 
-    /// As over HTTP: the lane that has the topic is asked. The answer comes by itself.
-    fn call(self, asked: (Ref, Asked), topic: Topic, what: Happening) {
+    /// As over HTTP: the session's rate and grant count, and the lane that has the topic is asked. The answer comes by itself.
+    fn call(self, asked: (Ref, Asked), topic: Topic, what: impl FnOnce(&Session) -> Happening, out: &mut Vec<u8>) {
         let Self { socket, node, whose, calls } = self;
-        let call = Call::new(calls.get_or_insert_default(), socket, &node.shared, whose, asked);
-        let user = node.shared.sessions.with(whose.0, |session| session.user.clone()).flatten();
-        let sender = Sender { pid: Some(whose.0), user };
-        node.submit_to(Reply::to(|answer| call.tell(answer)), topic, sender, what);
+        let noted = node.shared.sessions.with(whose.0, |session| {
+            session.note()?;
+            Ok((Sender::session(whose.0, session), what(session)))
+        });
+        match noted {
+            Some(Ok((sender, what))) => {
+                let call = Call::new(calls.get_or_insert_default(), socket, &node.shared, whose, asked);
+                node.submit_to(Reply::to(|answer| call.tell(answer)), topic, sender, what);
+            }
+            Some(Err(slow)) => {
+                let problem = client::too_often(node, slow, "session");
+                write_text(out, |out| command::wrong(out, asked.0.as_deref(), &problem));
+            }
+            // The stream is about to end.
+            None => {}
+        }
     }
 }

@@ -58,7 +58,7 @@ impl Event {
 }
 
 /// An event was routed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Routed {
     /// The event's id.
     pub event: u64,

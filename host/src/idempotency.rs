@@ -11,11 +11,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// Whom a key belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Publisher {
+    /// A session.
+    Session(Pid),
+    /// The back-end with the key of that name.
+    Key(Arc<str>),
+    /// Any back-end, where none shows a key.
+    Anybody,
+}
+
 /// A key belongs to a publisher and a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The publisher's session; none for back-ends.
-    pub publisher: Option<Pid>,
+    /// Whose it is.
+    pub publisher: Publisher,
     /// Where it is published.
     pub topic: Topic,
     /// As the client gave it.
@@ -128,7 +139,7 @@ mod tests {
     use super::*;
 
     fn key(key: &str) -> Key {
-        Key { publisher: None, topic: "a.b".parse().unwrap(), key: key.into() }
+        Key { publisher: Publisher::Anybody, topic: "a.b".parse().unwrap(), key: key.into() }
     }
 
     fn first(keys: &Arc<Keys>, name: &str) -> Ticket {

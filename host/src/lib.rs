@@ -44,6 +44,13 @@ pub mod volley;
 pub mod worker;
 pub mod workers;
 
+// Who may come in, and how much of it.
+pub mod addresses;
+pub mod auth;
+pub mod guard;
+pub mod rates;
+pub mod tally;
+
 // Who is there.
 pub mod deadlines;
 pub mod fifo;

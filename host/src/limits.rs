@@ -10,6 +10,9 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const DAY_MS: u64 = 24 * 3_600_000;
 
+/// A rate or a cap for each of many that is this large is not looked at.
+pub const OFF: u64 = 1_000_000;
+
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)*) => {
         /// All bounds. Zero is allowed where it makes sense and then means none at all, never "without bound".
@@ -94,6 +97,23 @@ limits! {
     bodies_bytes_max = 256 * MIB;
     /// The name of a user; more is a 400.
     user_bytes_max = 255;
+    /// Sessions of one user at once; a further one is a 429. A million, the default, is not counted.
+    user_sessions_max = OFF;
+    /// Client connections of one address, or of one IPv6 network (/64), at once; a further one is closed at once. Proxies that
+    /// are trusted are not counted. A million, the default, is not counted.
+    address_connections_max = OFF;
+    /// Requests of one session in a second, and that many at once; a further one is a 429 with Retry-After. A million, the
+    /// default, is not counted.
+    session_requests_per_s_max = OFF;
+    /// Requests of one address, or of one IPv6 network (/64), in a second, and that many at once; a further one is a 429 with
+    /// Retry-After. A million, the default, is not counted.
+    address_requests_per_s_max = OFF;
+    /// How far the clock of whoever makes tokens may be from ours: a token counts that much earlier and longer.
+    token_leeway_ms = 10_000;
+    /// A ticket that is not used counts for this time.
+    ticket_ms = 10_000;
+    /// Sessions that have a ticket; a further ticket is a 503.
+    tickets_max = 100_000;
     /// Subscriptions of one session; a further one is a 403 (about: lanes that let it in at the same moment go beyond).
     session_topics_max = 1_000;
     /// A connection without a request is closed after this time.
@@ -262,6 +282,9 @@ impl Limits {
                 (1..=65_536).contains(&self.plugin_log_unread_lines_max),
                 "plugin_log_unread_lines_max is from 1 to 65536",
             ),
+            (self.session_requests_per_s_max >= 1, "session_requests_per_s_max is at least 1"),
+            (self.address_requests_per_s_max >= 1, "address_requests_per_s_max is at least 1"),
+            (self.token_leeway_ms <= DAY_MS, "token_leeway_ms is at most a day"),
             (self.sessions_max <= crate::pid::SLOTS_MAX.into(), "sessions_max is at most 33554432"),
             (self.event_bytes_max <= u64::from(u32::MAX) / 8, "event_bytes_max is at most 512 MiB"),
             (self.linger_ms <= DAY_MS * 365, "linger_ms is at most a year"),

@@ -15,6 +15,8 @@ const MEMBERSHIP_BYTES: u64 = 100;
 /// What a timer weighs besides its data, and an idempotency key: about.
 const TIMER_BYTES: u64 = 256;
 const KEY_BYTES: u64 = 768;
+/// What a ticket weighs: about.
+const TICKET_BYTES: u64 = 64;
 /// What a line of a plugin's log weighs besides its words: about.
 const LINE_BYTES: u64 = 192;
 
@@ -55,6 +57,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("undo", limits.undo_bytes_max),
         ("plugin logs", plugins * plugin_log(limits)),
         ("shadows", limits.shadow_bytes_max),
+        ("tickets", limits.tickets_max * TICKET_BYTES),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]
 }

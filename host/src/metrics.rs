@@ -4,7 +4,7 @@
 mod counters;
 mod plugin;
 
-pub use counters::{AcceptError, Counters, Label, RolledBackBy, ShadowResult};
+pub use counters::{AcceptError, Counters, Denied, Label, RolledBackBy, ShadowResult};
 pub use plugin::PluginMetrics;
 
 use crate::histogram::Histogram;
@@ -35,6 +35,8 @@ pub struct Metrics {
     pub accept_failures: Counters<AcceptError>,
     /// Connections closed at once because of `connections_max`.
     pub connections_refused: Counter,
+    /// What was turned away at the doors.
+    pub denials: Counters<Denied>,
     /// Time in which a worker wrote its share of a large volley.
     pub worker_volley: Histogram,
     /// Time of a commit of durable tables to the disk.
@@ -141,6 +143,8 @@ impl Default for Metrics {
             "Connections over connections_max, closed at once",
             connections_refused.clone(),
         );
+        let denials = Family::<Labels, Counter>::default();
+        registry.register("denials", "Calls and connections that were turned away, by why", denials.clone());
         let worker_volley = Histogram::of_times();
         registry.register(
             "worker_volley_seconds",
@@ -171,6 +175,7 @@ impl Default for Metrics {
             accepted,
             accept_failures: Counters::member_of(&Labels::new(), &|labels| accept_errors.get_or_create_owned(labels)),
             connections_refused,
+            denials: Counters::member_of(&Labels::new(), &|labels| denials.get_or_create_owned(labels)),
             worker_volley,
             table_commit,
             table_commit_failures,

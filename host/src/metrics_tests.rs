@@ -150,7 +150,13 @@ fn the_page_lists_what_a_scrape_has_and_nothing_else() {
 
 #[test]
 fn the_page_lists_the_values_of_labels() {
-    let values = [values::<FaultKind>(), values::<RolledBackBy>(), values::<ShadowResult>(), values::<AcceptError>()];
+    let values = [
+        values::<FaultKind>(),
+        values::<RolledBackBy>(),
+        values::<ShadowResult>(),
+        values::<AcceptError>(),
+        values::<Denied>(),
+    ];
     for (name, value) in values.into_iter().flatten() {
         let listed = |line: &str| line.starts_with(&format!("| `{name}` ")) && line.contains(&format!("`{value}`"));
         assert!(PAGE.lines().any(listed), "METRICS.md does not list {name}={value}");

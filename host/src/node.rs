@@ -1,15 +1,22 @@
 //! The node: sessions and plugins put together. Events go from here into lanes; sessions end here.
 
+use crate::addresses::Proxies;
+use crate::auth::Auth;
+use crate::auth::tickets::Tickets;
 use crate::clock;
 use crate::event::{Answer, Event, Happening, Reply, Unrouted};
-use crate::idempotency::{Key, Keys, Seen};
+use crate::guard::Grant;
+use crate::idempotency::{Key, Keys, Publisher, Seen};
+use crate::metrics::Denied;
 use crate::pid::Pid;
 use crate::protocol::answer::Ending;
 use crate::protocol::cors::Cors;
+use crate::rates::Rates;
 use crate::routes::Routes;
 use crate::session::{ExitReason, Session};
 use crate::sessions::Due;
 use crate::shared::Shared;
+use crate::tally::Tally;
 use crate::timers::Timer;
 use crate::topic::Topic;
 use crate::volley::Writer;
@@ -26,6 +33,16 @@ pub struct Node {
     pub routes: ArcSwap<Routes>,
     /// Which pages of a browser may call.
     pub cors: Cors,
+    /// Who may come in.
+    pub auth: Arc<Auth>,
+    /// What stands for a session where no header can.
+    pub tickets: Tickets,
+    /// How often somebody may call.
+    pub rates: Rates,
+    /// Who may say whose address counts.
+    pub proxies: Proxies,
+    /// How many sessions users have.
+    pub user_sessions: Tally<Arc<str>>,
     keys: Arc<Keys>,
     draining: AtomicBool,
     /// How long a client is told to stay away, at most.
@@ -39,6 +56,29 @@ pub struct Sender {
     pub pid: Option<Pid>,
     /// The session's user.
     pub user: Option<Arc<str>>,
+    /// What its token or its key allows; everything without one.
+    pub grant: Option<Arc<Grant>>,
+}
+
+impl Sender {
+    /// A session.
+    pub fn session(pid: Pid, session: &Session) -> Self {
+        let grant = session.guard.as_ref().and_then(|guard| guard.grant.clone());
+        Self { pid: Some(pid), user: session.user.clone(), grant }
+    }
+
+    /// A back-end with a key.
+    pub fn back_end(grant: Arc<Grant>) -> Self {
+        Self { grant: Some(grant), ..Self::default() }
+    }
+
+    fn publisher(&self) -> Publisher {
+        match (self.pid, self.grant.as_ref().and_then(|grant| grant.key.clone())) {
+            (Some(pid), _) => Publisher::Session(pid),
+            (None, Some(key)) => Publisher::Key(key),
+            (None, None) => Publisher::Anybody,
+        }
+    }
 }
 
 impl Node {
@@ -46,12 +86,23 @@ impl Node {
     pub fn new(shared: Arc<Shared>, routes: Routes, cors: Cors) -> Self {
         Self {
             keys: Arc::new(Keys::new(shared.limits.clone())),
+            auth: Arc::new(Auth::off()),
+            tickets: Tickets::default(),
+            rates: Rates::new(&shared.limits),
+            proxies: Proxies::default(),
+            user_sessions: Tally::default(),
             shared,
             routes: ArcSwap::from_pointee(routes),
             cors,
             draining: AtomicBool::new(false),
             retry_ms_max: AtomicU64::new(0),
         }
+    }
+
+    /// With doors: who may come in, and who may say whose address counts.
+    #[must_use]
+    pub fn with_doors(self, auth: Arc<Auth>, proxies: Proxies) -> Self {
+        Self { auth, proxies, ..self }
     }
 
     /// Has an event routed and waits for what becomes of it.
@@ -61,14 +112,18 @@ impl Node {
         told.await.unwrap_or(Err(Unrouted::Draining))
     }
 
-    /// Has an event routed; what becomes of it is told through `reply`.
+    /// Has an event routed; what becomes of it is told through `reply`. What its sender may not do reaches no rule.
     pub fn submit_to(&self, reply: Reply, topic: Topic, sender: Sender, what: Happening) {
+        if let Err(refused) = self.check(&sender, &what, &topic) {
+            return reply.send(Err(refused));
+        }
         self.offer(self.event(topic, sender, what, reply));
     }
 
     /// The same under an idempotency key. The answer is remembered even if the client does not wait for it.
     pub async fn submit_once(&self, key: String, topic: Topic, sender: Sender, what: Happening) -> Answer {
-        let ticket = match self.keys.see(Key { publisher: sender.pid, topic: topic.clone(), key }) {
+        self.check(&sender, &what, &topic)?;
+        let ticket = match self.keys.see(Key { publisher: sender.publisher(), topic: topic.clone(), key }) {
             Seen::Answered(routed) => return Ok(routed),
             Seen::InFlight(told) => return told.await.unwrap_or(Err(Unrouted::Draining)),
             Seen::Never(ticket) => ticket,
@@ -80,6 +135,12 @@ impl Node {
         });
         self.offer(self.event(topic, sender, what, reply));
         told.await.unwrap_or(Err(Unrouted::Draining))
+    }
+
+    /// Whether the sender may do that; if not, what it is told.
+    fn check(&self, sender: &Sender, what: &Happening, topic: &Topic) -> Result<(), Unrouted> {
+        let checked = sender.grant.as_ref().map_or(Ok(()), |grant| grant.check(what, topic));
+        checked.inspect_err(|_| _ = self.shared.metrics.denials.of(Denied::Topic).inc())
     }
 
     fn event(&self, topic: Topic, sender: Sender, what: Happening, reply: Reply) -> Event {
@@ -110,7 +171,7 @@ impl Node {
         }
         let routes = self.routes.load();
         for topic in session.topics {
-            let sender = Sender { pid: Some(pid), user: session.user.clone() };
+            let sender = Sender { pid: Some(pid), user: session.user.clone(), grant: None };
             let exit = self.event(topic, sender, Happening::Exit(reason), Reply::nobody());
             if let Err(exit) = routes.offer_reserved(exit) {
                 self.shared.subscriptions.remove(&exit.topic, pid);

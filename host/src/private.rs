@@ -21,3 +21,18 @@ pub fn new_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content))
 }
+
+/// Refuses a file that somebody else may read.
+pub fn is_only_ours(path: &Path) -> anyhow::Result<()> {
+    let mode = std::fs::metadata(path)?.mode();
+    ensure!(mode & 0o077 == 0, "others may read {0}: chmod 600 {0}", path.display());
+    Ok(())
+}
+
+/// Refuses a file that somebody else could have written.
+pub fn is_not_written_by_others(path: &Path) -> anyhow::Result<()> {
+    let file = std::fs::metadata(path)?;
+    ensure!(file.mode() & 0o022 == 0, "others may write {0}: chmod go-w {0}", path.display());
+    ensure!([0, rustix::process::getuid().as_raw()].contains(&file.uid()), "{} is another user's", path.display());
+    Ok(())
+}

@@ -1,11 +1,12 @@
 //! The server from start to drain: who listens, which threads there are, and how it goes down.
 //!
-//! Data plane: the accept thread, the workers that serve connections, the lanes that route, the thread that ends what has
+//! Data plane: the accept threads, the workers that serve connections, the lanes that route, the thread that ends what has
 //! waited long enough. Control plane: this runtime, with the admin listener and the timers; nothing that happens to
 //! clients keeps operators out.
 
 use crate::accept::{self, Acceptor};
 use crate::admin_token;
+use crate::auth::Auth;
 use crate::config::{Config, Data};
 use crate::data::Disk;
 use crate::deadlines::TICK_MS;
@@ -65,7 +66,9 @@ pub struct Server {
 impl Server {
     /// Binds, compiles the plugins, warms their lanes and begins to serve. To be called within a local set.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let listener = accept::bind(config.listen).with_context(|| in_use("--listen", config.listen))?;
+        let auth = Arc::new(Auth::start(&config.auth, config.limits.token_leeway_ms)?);
+        let listener =
+            accept::bind(config.listen, config.backlog).with_context(|| in_use("--listen", config.listen))?;
         let admin_listener = TcpListener::bind(config.admin).await.with_context(|| in_use("--admin", config.admin))?;
         let admin = admin_listener.local_addr()?;
         // Before the token is written there: another server may work with the folder.
@@ -79,7 +82,8 @@ impl Server {
         let kept = disk.opened().map_or(Ok(Changes::new()), |folder| folder.tables().load(state.stage))?;
         let shared = Arc::new(Shared::new(0, config.limits.clone(), workers).keeping(keeping, kept));
         let write_behind = WriteBehind::start(unwritten, disk.clone(), shared.clone())?;
-        let node = Arc::new(Node::new(shared.clone(), Routes::default(), config.cors.clone()));
+        let node = Node::new(shared.clone(), Routes::default(), config.cors.clone());
+        let node = Arc::new(node.with_doors(auth.clone(), config.trusted_proxies.clone()));
         let (alarms, alarmed) = mpsc::unbounded_channel();
         let deployer = Deployer::start(node.clone(), &config, (disk, state), alarms).await?;
         let plugins = node.routes.load().plugins().len() as u64;
@@ -94,6 +98,7 @@ impl Server {
             token: admin_token.token,
             looks_are_free: admin.ip().is_loopback(),
         };
+        auth.watch()?;
         if let Some(folder) = &config.watch {
             spawn_local(Watch::over(folder)?.run(deployer.clone()));
         }
@@ -102,7 +107,7 @@ impl Server {
         spawn_local(roll_back(deployer.clone(), alarmed));
         spawn_local(fire_timers(node.clone()));
         let ticking = start_ticking(node.clone())?;
-        let acceptor = Acceptor::start(listener, shared)?;
+        let acceptor = Acceptor::start(listener, config.accept_loops, shared, config.trusted_proxies.clone())?;
         let listen = acceptor.address;
         let admin_token_file = admin_token.file;
         Ok(Self {

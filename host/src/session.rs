@@ -1,7 +1,9 @@
 //! A session: what Erlang calls a process. It has a mailbox, subscriptions and, now and then, a parked poll or stream,
 //! which is only its current connection.
 
+use crate::guard::Guard;
 use crate::mailbox::Mailbox;
+use crate::rates::Slow;
 use crate::socket::Socket;
 use crate::topic::Topic;
 use bytes::Bytes;
@@ -43,7 +45,7 @@ pub enum ExitReason {
     Normal,
     /// An operator ended it.
     Killed,
-    /// Its linger time passed without a request.
+    /// Its linger time passed without a request, or its token expired.
     Timeout,
 }
 
@@ -54,6 +56,8 @@ pub struct Session {
     pub user: Option<Arc<str>>,
     /// What it was opened with, as JSON.
     pub params: Option<Arc<str>>,
+    /// What its calls are held against; most have nothing of it, and pay for a pointer.
+    pub guard: Option<Box<Guard>>,
     /// What it is subscribed to.
     pub topics: Vec<Topic>,
     /// What it was opened with and is subscribed to, in bytes.
@@ -127,6 +131,11 @@ impl AnswerTo {
 }
 
 impl Session {
+    /// Notes a call, unless it comes too soon.
+    pub fn note(&self) -> Result<(), Slow> {
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.note())
+    }
+
     /// Notes a subscription.
     pub fn subscribe(&mut self, topic: &Topic) {
         // Most sessions have one, and there are many sessions.
@@ -141,8 +150,14 @@ impl Session {
         self.parked.is_some()
     }
 
-    /// When its poll, or else its linger time, runs out.
+    /// When its token expires; never without one.
+    pub(crate) fn expires_ms(&self) -> u64 {
+        self.guard.as_ref().map_or(u64::MAX, |guard| guard.expires_ms)
+    }
+
+    /// When its poll, or else its linger time, runs out, or its token.
     pub(crate) fn deadline_ms(&self, linger_ms: u64) -> u64 {
-        self.parked.as_ref().map_or(self.heard_ms + linger_ms, |parked| parked.deadline_ms)
+        let waits_until = self.parked.as_ref().map_or(self.heard_ms + linger_ms, |parked| parked.deadline_ms);
+        waits_until.min(self.expires_ms())
     }
 }

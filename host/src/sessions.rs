@@ -5,10 +5,12 @@
 
 use crate::clock;
 use crate::deadlines::Deadlines;
+use crate::guard::{Grant, Guard};
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Page, Room};
 use crate::message::{Message, MessageBytes};
 use crate::pid::{CHUNK_SLOTS, GENERATION_MAX, Pid, SLOTS_MAX};
+use crate::rates::Slow;
 use crate::session::{AnswerTo, Owed, Parked, Secret, Session};
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, OnceLock};
@@ -117,7 +119,8 @@ pub enum Beginning {
 pub enum Due {
     /// Its poll has waited long enough, and the caller ends it; or its stream, which gets a heartbeat.
     Poll(Pid, Parked),
-    /// Nobody asked for it for too long, so it was ended; the caller ends its subscriptions.
+    /// Nobody asked for it for too long, or its token has expired, so it was ended; the caller ends its subscriptions and
+    /// its consumer.
     Linger(Pid, Box<Session>),
 }
 
@@ -139,10 +142,20 @@ impl Sessions {
         }
     }
 
-    /// Opens a session.
+    /// Opens a session that may do everything.
     pub fn open(&self, user: Option<Arc<str>>, params: Option<Arc<str>>) -> Result<Token, Full> {
+        self.open_guarded(user, params, None)
+    }
+
+    /// Opens a session.
+    pub fn open_guarded(
+        &self,
+        user: Option<Arc<str>>,
+        params: Option<Arc<str>>,
+        guard: Option<Box<Guard>>,
+    ) -> Result<Token, Full> {
         let texts = [&user, &params].into_iter().flatten().map(|text| text.len() as u64);
-        let bytes = SESSION_BYTES + texts.sum::<u64>();
+        let bytes = SESSION_BYTES + texts.sum::<u64>() + guard.as_ref().map_or(0, |guard| guard.bytes());
         let (live, all_bytes) = (self.live.fetch_add(1, Relaxed), self.bytes.fetch_add(bytes, Relaxed));
         let fits = live < self.limits.sessions_max && all_bytes + bytes <= self.limits.sessions_bytes_max;
         let Some(slot) = fits.then(|| self.unused.lock().take()).flatten() else {
@@ -158,6 +171,7 @@ impl Sessions {
             secret,
             user,
             params,
+            guard,
             topics: Vec::new(),
             bytes,
             mailbox: Mailbox::default(),
@@ -174,6 +188,27 @@ impl Sessions {
         Ok(Token { pid, secret })
     }
 
+    /// A new token takes the place of the one before. What it is subscribed to is returned: the caller ends what the new one
+    /// does not allow. None when the session is dead.
+    pub fn renew(&self, pid: Pid, params: Option<Arc<str>>, grant: Arc<Grant>, expires_ms: u64) -> Option<Vec<Topic>> {
+        self.with(pid, |session| {
+            let guarded = |session: &Session| {
+                session.guard.as_ref().map_or(0, |guard| guard.bytes())
+                    + session.params.as_ref().map_or(0, |params| params.len() as u64)
+            };
+            let before = guarded(session);
+            let guard = session.guard.get_or_insert_default();
+            (guard.grant, guard.expires_ms) = (Some(grant), expires_ms);
+            session.params = params;
+            let after = guarded(session);
+            session.bytes = session.bytes - before + after;
+            self.bytes.fetch_add(after, Relaxed);
+            self.bytes.fetch_sub(before, Relaxed);
+            self.schedule(pid, session);
+            session.topics.clone()
+        })
+    }
+
     /// While its first topics are being joined a session does not linger out, however busy their lanes are: whoever
     /// opens it ends it if need be.
     pub fn set_opening(&self, pid: Pid, opening: bool) {
@@ -183,14 +218,15 @@ impl Sessions {
         });
     }
 
-    /// Whose token it is; that restarts the linger time.
-    pub fn authenticate(&self, token: &Token) -> Option<Pid> {
+    /// Whose token it is, unless it calls too often; that restarts the linger time.
+    pub fn authenticate(&self, token: &Token) -> Option<Result<Pid, Slow>> {
         self.with(token.pid, |session| {
-            let known = session.secret.matches(&token.secret);
-            if known {
-                session.heard_ms = clock::coarse_ms();
+            if !session.secret.matches(&token.secret) {
+                return None;
             }
-            known.then_some(token.pid)
+            session.heard_ms = clock::coarse_ms();
+            let noted = session.note();
+            Some(noted.map(|()| token.pid))
         })?
     }
 
@@ -383,7 +419,9 @@ impl Sessions {
     fn look_at(&self, pid: Pid, tick: u64, now_ms: u64) -> Option<Due> {
         let mut state = self.slot_of(pid)?.lock();
         let session = state.session_of(pid).filter(|session| session.looked_at <= tick)?;
-        if session.parked.is_none() && !session.opening && session.deadline_ms(self.limits.linger_ms) <= now_ms {
+        let is_over = session.expires_ms() <= now_ms
+            || (session.parked.is_none() && session.deadline_ms(self.limits.linger_ms) <= now_ms);
+        if is_over && !session.opening {
             // Ended under the same lock: a request that comes now either was in time or finds the session gone.
             let session = state.session.take()?;
             drop(state);

@@ -44,7 +44,7 @@ fn a_token_opens_its_session_and_no_other() {
     let sessions = sessions(Limits { sessions_max: 2, ..Limits::default() });
     let (ann, bob) = (sessions.open(None, None).unwrap(), sessions.open(None, None).unwrap());
     assert!(sessions.open(None, None).is_err(), "sessions_max");
-    assert_eq!(sessions.authenticate(&ann), Some(ann.pid));
+    assert_eq!(sessions.authenticate(&ann), Some(Ok(ann.pid)));
     assert_eq!(sessions.authenticate(&Token { pid: ann.pid, secret: bob.secret }), None);
     assert!(sessions.end(ann.pid).is_some());
     assert!(sessions.end(ann.pid).is_none());

@@ -5,15 +5,17 @@
 //! back to the socket, never to the session (`report`). Its worker reads no further request until it is told, and finishes
 //! a write that would block.
 
+use crate::accept::Fresh;
 use crate::epoll::{Epoll, Ready};
 use crate::limits::Limits;
 use crate::report::{Answered, Report};
 use crate::sync::Mutex;
+use crate::tally::Place;
 use crate::unsent::Unsent;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind::WouldBlock, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -57,6 +59,8 @@ impl Home {
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
+    /// Given back with it.
+    _place: Option<Box<Place<IpAddr>>>,
     home: Arc<Home>,
     /// By which the worker's epoll knows it.
     key: AtomicU64,
@@ -101,9 +105,10 @@ pub enum Peer {
 
 impl Socket {
     /// Of a connection that is counted as open, and that this worker serves.
-    pub fn new(stream: TcpStream, home: Arc<Home>) -> Self {
+    pub fn new(Fresh { stream, place }: Fresh, home: Arc<Home>) -> Self {
         Self {
             stream,
+            _place: place,
             home,
             key: AtomicU64::new(0),
             expires_s: AtomicU32::new(0),
@@ -220,6 +225,11 @@ impl Socket {
     /// The task is done with it. A waker that was kept would keep the task's memory.
     pub fn forget_task(&self) {
         self.task.lock().take();
+    }
+
+    /// The address of the peer, asked of the kernel: few need it. None when the connection is over.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.stream.peer_addr().ok().map(|peer| peer.ip())
     }
 
     /// Whether the peer has reset the connection. One that has only ended its side may still read.

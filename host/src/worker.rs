@@ -1,6 +1,7 @@
 //! One worker thread: it looks after its bare connections, has hyper serve the others, answers its share of large volleys
 //! in chunks, and closes connections whose time is up.
 
+use crate::accept::Fresh;
 use crate::bare::Bare;
 use crate::clock;
 use crate::connection;
@@ -13,7 +14,6 @@ use crate::volley::Writer;
 use crate::workers::Inbox;
 use bytes::Bytes;
 use std::cell::RefCell;
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -63,10 +63,10 @@ pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Re
     })
 }
 
-async fn adopt(worker: Rc<Worker>, mut fresh: UnboundedReceiver<TcpStream>) {
-    while let Some(stream) = fresh.recv().await {
-        let is_ready = stream.set_nonblocking(true).is_ok();
-        let socket = Arc::new(Socket::new(stream, worker.home.clone()));
+async fn adopt(worker: Rc<Worker>, mut fresh: UnboundedReceiver<Fresh>) {
+    while let Some(fresh) = fresh.recv().await {
+        let is_ready = fresh.stream.set_nonblocking(true).is_ok();
+        let socket = Arc::new(Socket::new(fresh, worker.home.clone()));
         if is_ready {
             worker.connections.borrow_mut().push(Arc::downgrade(&socket));
             worker.bare.borrow_mut().add(socket, &worker.node);

@@ -1,8 +1,8 @@
 //! The threads that serve client connections: one single-threaded runtime each, so that a connection's work stays on
 //! one core and waking its task needs no other thread. This is the handle that accepting and volleys use.
 
+use crate::accept::Fresh;
 use crate::pid::Pid;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -11,13 +11,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// `connections_max`, calls by the polls that are parked.
 pub struct Inbox {
     /// Fresh connections.
-    pub connections: UnboundedReceiver<TcpStream>,
+    pub connections: UnboundedReceiver<Fresh>,
     /// Sessions of a large volley whose polls are to be answered.
     pub volleys: UnboundedReceiver<Vec<Pid>>,
 }
 
 struct Outbox {
-    connections: UnboundedSender<TcpStream>,
+    connections: UnboundedSender<Fresh>,
     volleys: UnboundedSender<Vec<Pid>>,
 }
 
@@ -47,10 +47,10 @@ impl Workers {
     }
 
     /// Gives a fresh connection to the next worker in turn.
-    pub fn adopt(&self, stream: TcpStream) {
+    pub fn adopt(&self, fresh: Fresh) {
         let next = self.next.fetch_add(1, Relaxed) % self.outboxes.len();
         // It fails only when the server is going down; the connection is closed then.
-        let _ = self.outboxes[next].connections.send(stream);
+        let _ = self.outboxes[next].connections.send(fresh);
     }
 
     /// Has a worker answer the polls of these sessions.

@@ -36,6 +36,7 @@ mod websockets; // what is said over a WebSocket // joining and leaving topics
 
 // What happens around them.
 mod cors; // pages in browsers
+mod doors; // every way in, and who is turned away there
 mod garbage; // valid requests that were damaged on their way
 mod gone; // clients that go away, and answers that never reached them
 mod hostile; // requests that no client library sends

@@ -171,3 +171,40 @@ impl Label for AcceptError {
         }
     }
 }
+
+/// Why a client was turned away at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It showed neither a token nor a key.
+    NoToken,
+    /// Its token does not count.
+    BadToken,
+    /// Its key is none.
+    BadKey,
+    /// Its token or key does not allow the topic.
+    Topic,
+    /// It came too often.
+    Rate,
+    /// Its user has as many sessions as a user may.
+    Sessions,
+    /// Its address has as many connections as an address may.
+    Connections,
+}
+
+impl Label for Denied {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] =
+        &[Self::NoToken, Self::BadToken, Self::BadKey, Self::Topic, Self::Rate, Self::Sessions, Self::Connections];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::NoToken => "no_token",
+            Self::BadToken => "bad_token",
+            Self::BadKey => "bad_key",
+            Self::Topic => "topic",
+            Self::Rate => "rate",
+            Self::Sessions => "sessions",
+            Self::Connections => "connections",
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The HTTP and JSON that clients and operators see: the only module that knows their shape.
 //!
-//! From the bottom: `payload`, `message` and `answer` render what travels through mailboxes; `query`, `plain` and `batch`
-//! read what comes in, and know text only; `http` and `problem` are what all calls share; `client` and `admin` are the
+//! From the bottom: `payload`, `message` and `answer` render what travels through mailboxes; `query`, `plain`, `batch`
+//! and `credentials` read what comes in, and know text only; `http` and `problem` are what all calls share; `client` and `admin` are the
 //! calls; `plugin_log` renders what plugins log.
 
 pub mod admin;
@@ -10,6 +10,7 @@ pub mod batch;
 pub mod client;
 pub mod command;
 pub mod cors;
+pub mod credentials;
 pub mod frames;
 pub mod http;
 pub mod message;

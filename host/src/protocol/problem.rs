@@ -11,12 +11,21 @@ pub(super) const RETRY_AFTER_S: &str = "1";
 /// The same as a line of a head.
 pub(super) const RETRY_AFTER_LINE: &str = "retry-after: 1\r\n";
 
+/// What a 401 asks for: a session's token, or a bearer's.
+const SESSION: &str = "Volley-Session";
+const BEARER: &str = "Bearer";
+const ANOTHER_BEARER: &str = "Bearer error=\"invalid_token\"";
+
 /// An error as the client sees it.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
     allow: Option<&'static str>,
+    /// What a 401 asks for.
+    challenge: &'static str,
+    /// When a client that comes too often may come again.
+    retry_after_s: Option<u64>,
     mismatches: Vec<String>,
 }
 
@@ -32,7 +41,14 @@ struct Shape<'a> {
 impl Problem {
     /// Of any status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), allow: None, mismatches: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            allow: None,
+            challenge: SESSION,
+            retry_after_s: None,
+            mismatches: Vec::new(),
+        }
     }
 
     /// 400.
@@ -48,6 +64,21 @@ impl Problem {
     /// 401.
     pub fn no_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "the header Volley-Session with the session's token is missing")
+    }
+
+    /// 401 for a call that a bearer has to make.
+    pub fn no_bearer(detail: impl Into<String>) -> Self {
+        Self { challenge: BEARER, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// 401 for a bearer whose token or key does not count.
+    pub fn bad_bearer(detail: impl Into<String>) -> Self {
+        Self { challenge: ANOTHER_BEARER, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// 429, with the seconds after which to come again.
+    pub fn too_many(detail: impl Into<String>, retry_after_s: u64) -> Self {
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// 410.
@@ -93,9 +124,12 @@ impl Problem {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
             }
             StatusCode::UNAUTHORIZED => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Volley-Session"));
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));

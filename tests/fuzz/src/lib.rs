@@ -3,8 +3,12 @@
 //! What has a path below is the server's file as it is; `session` alone is a stand-in. Where an oracle finds something,
 //! its input becomes a seed, and a unit test beside the code says what was wrong.
 
+#[path = "../../../host/src/addresses.rs"]
+pub mod addresses;
 #[path = "../../../host/src/bundled.rs"]
 pub mod bundled;
+#[path = "../../../host/src/auth/claims.rs"]
+pub mod claims;
 #[path = "../../../host/src/clock.rs"]
 pub mod clock;
 #[path = "../../../host/src/config.rs"]

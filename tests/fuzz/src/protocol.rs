@@ -2,6 +2,8 @@
 
 #[path = "../../../host/src/protocol/batch.rs"]
 pub mod batch;
+#[path = "../../../host/src/protocol/credentials.rs"]
+pub mod credentials;
 #[path = "../../../host/src/protocol/frames.rs"]
 pub mod frames;
 #[path = "../../../host/src/protocol/payload.rs"]

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::event::{Event, Happening, Reply, Unrouted};
 use crate::generation::{Generation, Row};
+use crate::guard::Grant;
 use crate::lane::Lane;
 use crate::on_trap::OnTrap;
 use crate::pid::Pid;
@@ -67,7 +68,7 @@ impl Node {
 
     /// Queues that a session wants to join.
     pub fn join(&self, topic: &Topic, pid: Pid) {
-        let sender = Sender { pid: Some(pid), user: None };
+        let sender = Sender { pid: Some(pid), user: None, grant: None };
         self.offer(self.event(topic.clone(), sender, Happening::Join { params: None }, Reply::nobody()));
     }
 }

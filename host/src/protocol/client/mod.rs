@@ -1,11 +1,14 @@
 //! The calls of clients: which there are, who makes them, and what pages may read of the answers.
 
+mod doors;
+mod params;
 mod poll;
 mod publish;
 mod sessions;
 mod stream;
 mod subscriptions;
 
+pub use doors::too_often;
 pub use poll::{Held, cursor_too_high, too_high};
 pub use publish::{PublishCall, published};
 
@@ -17,6 +20,7 @@ use crate::protocol::plain::is_host;
 use crate::protocol::problem::Problem;
 use crate::protocol::query::percent_decoded;
 use crate::sessions::PollCall;
+use crate::socket::Socket;
 use crate::streaming::StreamCall;
 use crate::token::Token;
 use crate::topic::Topic;
@@ -51,19 +55,23 @@ pub enum Plain {
     Publish(PublishCall),
 }
 
-/// The request that these bytes are, if it is a plain one and they are nothing else. hyper gets all others.
-pub fn plain(node: &Node, bytes: &[u8]) -> Option<Plain> {
+/// The request that these bytes are, if it is a plain one and they are nothing else. hyper gets all others, and those that
+/// come too often: it tells them so.
+pub fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<Plain> {
     if node.is_draining() {
         return None;
     }
-    let poll = || poll::plain(node, bytes).map(Plain::Poll);
-    poll().or_else(|| publish::plain(node, bytes).map(Plain::Publish))
+    let poll = || poll::plain(node, socket, bytes).map(Plain::Poll);
+    poll().or_else(|| publish::plain(node, socket, bytes).map(Plain::Publish))
 }
 
-/// Serves a request. `blocked` says that earlier responses have not left the socket yet.
-pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool) -> Reaction {
+/// Serves a request.
+pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, socket: &Socket) -> Reaction {
     let allowed = node.cors.allowed(request.headers());
-    let answered = match (request.method(), request.uri().path(), well_framed(&request)) {
+    let framed = well_framed(&request);
+    let blocked = socket.is_blocked();
+    let admitted = framed.and_then(|()| doors::note_address(node, request.headers(), || socket.peer()));
+    let answered = match (request.method(), request.uri().path(), admitted) {
         (_, _, Err(problem)) => Err(problem),
         (&Method::GET, "/v1/poll", Ok(())) => match poll::begin(node, &request, blocked) {
             Ok(reaction) => return reaction,
@@ -121,13 +129,16 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
         (&Method::OPTIONS, _) => Ok(node.cors.preflight(request.headers())),
         (&Method::POST, ["v1", "sessions"]) => sessions::open(node, request).await,
         (&Method::DELETE, ["v1", "sessions"]) => sessions::end(node, &request),
+        (&Method::PUT, ["v1", "sessions"]) if node.auth.is_on() => sessions::renew(node, &request).await,
+        (_, ["v1", "sessions"]) if node.auth.is_on() => Err(Problem::wrong_method("POST, PUT, DELETE")),
         (_, ["v1", "sessions"]) => Err(Problem::wrong_method("POST, DELETE")),
         (&Method::PUT, ["v1", "topics", topic, "subscription"]) => subscriptions::join(node, &request, topic).await,
         (&Method::DELETE, ["v1", "topics", topic, "subscription"]) => subscriptions::leave(node, &request, topic).await,
         (_, ["v1", "topics", _, "subscription"]) => Err(Problem::wrong_method("PUT, DELETE")),
         (&Method::POST, ["v1", "topics", topic, "events"]) => publish::one(node, request, topic).await,
         (&Method::POST, ["v1", "events"]) => publish::batch(node, request).await,
-        (_, ["v1", "topics", _, "events"] | ["v1", "events"]) => Err(Problem::wrong_method("POST")),
+        (&Method::POST, ["v1", "tickets"]) => doors::issue(node, &request),
+        (_, ["v1", "topics", _, "events"] | ["v1", "events"] | ["v1", "tickets"]) => Err(Problem::wrong_method("POST")),
         (_, ["v1", "poll" | "stream" | "ws"]) => Err(Problem::wrong_method("GET")),
         _ => Err(Problem::not_found()),
     }
@@ -163,7 +174,8 @@ fn optional_session(node: &Node, headers: &HeaderMap) -> Result<Option<Pid>, Pro
 
 fn session_of(node: &Node, token: Option<&str>) -> Result<Pid, Problem> {
     let token = Token::parse(token.ok_or_else(Problem::no_token)?).ok_or_else(Problem::gone)?;
-    node.shared.sessions.authenticate(&token).ok_or_else(Problem::gone)
+    let noted = node.shared.sessions.authenticate(&token).ok_or_else(Problem::gone)?;
+    noted.map_err(|slow| doors::too_often(node, slow, "session"))
 }
 
 fn topic(text: &str) -> Result<Topic, Problem> {

@@ -3,7 +3,7 @@
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
-use crate::protocol::client::{self, Leaving, Reaction};
+use crate::protocol::client::{self, Leaving, Reaction, doors};
 use crate::protocol::cors;
 use crate::protocol::http::{self, Reply};
 use crate::protocol::plain;
@@ -11,6 +11,7 @@ use crate::protocol::problem::{Problem, RETRY_AFTER_S};
 use crate::protocol::query::{self, Asked};
 use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Beginning, PollCall};
+use crate::socket::Socket;
 use crate::volley::Writer;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -22,8 +23,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The poll that these bytes are, if they are a plain one and nothing else.
-pub(super) fn plain(node: &Node, bytes: &[u8]) -> Option<PollCall> {
+pub(super) fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<PollCall> {
     let plain = plain::plain_poll(bytes)?;
+    if !doors::is_plain_from(node, || socket.peer()) {
+        return None;
+    }
     let pid = client::session_of(node, plain.session).ok()?;
     let cors = plain.origin.and_then(|origin| node.cors.allows(origin));
     Some(call(node, pid, plain.asked, cors))

@@ -4,11 +4,12 @@ use crate::event::{Answer, Happening, Payload, Routed};
 use crate::node::{Node, Sender};
 use crate::pid::Pid;
 use crate::protocol::batch::{self, Line, NotALine};
-use crate::protocol::client;
+use crate::protocol::client::{self, doors};
 use crate::protocol::http::{self, Answered};
 use crate::protocol::payload;
 use crate::protocol::plain;
 use crate::protocol::problem::Problem;
+use crate::socket::Socket;
 use crate::topic::Topic;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -37,17 +38,25 @@ pub struct PublishCall {
 }
 
 /// The publish that these bytes are, if they are a plain one and nothing is wrong with it.
-pub(super) fn plain(node: &Node, bytes: &[u8]) -> Option<PublishCall> {
+pub(super) fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<PublishCall> {
     let plain = plain::plain_publish(bytes)?;
     if plain.body.len() as u64 > node.shared.limits.event_bytes_max {
+        return None;
+    }
+    // Where there are keys, hyper looks at what a back-end shows.
+    if plain.session.is_none() && node.auth.is_on() {
+        return None;
+    }
+    let topic = client::valid_topic(plain.topic).ok()?;
+    let data = payload::from_body(plain.content_type, Bytes::copy_from_slice(plain.body)).ok()?;
+    // Last, since calls are noted here.
+    if !doors::is_plain_from(node, || socket.peer()) {
         return None;
     }
     let sender = match plain.session {
         Some(_) => sender_of(node, client::session_of(node, plain.session).ok()?).ok()?,
         None => Sender::default(),
     };
-    let topic = client::valid_topic(plain.topic).ok()?;
-    let data = payload::from_body(plain.content_type, Bytes::copy_from_slice(plain.body)).ok()?;
     Some(PublishCall { topic, sender, data })
 }
 
@@ -120,13 +129,12 @@ async fn publish(node: &Arc<Node>, topic: Topic, sender: Sender, key: Option<Str
 fn sender(node: &Node, headers: &HeaderMap) -> Result<Sender, Problem> {
     match client::optional_session(node, headers)? {
         Some(pid) => sender_of(node, pid),
-        None => Ok(Sender::default()),
+        None => doors::back_end(node, headers),
     }
 }
 
 fn sender_of(node: &Node, pid: Pid) -> Result<Sender, Problem> {
-    let user = node.shared.sessions.with(pid, |session| session.user.clone()).ok_or_else(Problem::gone)?;
-    Ok(Sender { pid: Some(pid), user })
+    node.shared.sessions.with(pid, |session| Sender::session(pid, session)).ok_or_else(Problem::gone)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -60,11 +60,17 @@ fn wanted(node: &Node, request: &Request<Incoming>, blocked: bool) -> Result<(Pi
     Ok((pid, cursor))
 }
 
-/// Where a page cannot set headers, the token stands in the query.
+/// Where a page cannot set headers, the token stands in the query; with authentication on, a ticket may stand there for it.
 fn session(node: &Node, headers: &HeaderMap, query: Option<&str>) -> Result<Pid, Problem> {
     let of_query = http::decoded_parameter(query, "session")?.map(|token| String::from_utf8(token).unwrap_or_default());
     match (client::optional_session(node, headers)?, of_query) {
-        (None, token) => client::session_of(node, token.as_deref()),
+        (None, token) => {
+            match token.as_deref().filter(|_| node.auth.is_on()).and_then(|text| node.tickets.redeem(text)) {
+                Some(pid) if node.shared.sessions.is_live(pid) => Ok(pid),
+                Some(_) => Err(Problem::gone()),
+                None => client::session_of(node, token.as_deref()),
+            }
+        }
         (Some(pid), None) => Ok(pid),
         (Some(pid), Some(token)) => match client::session_of(node, Some(&token))? {
             same if same == pid => Ok(pid),

@@ -13,9 +13,9 @@ use std::sync::Arc;
 pub(super) async fn join(node: &Arc<Node>, request: &Request<Incoming>, topic: &str) -> Answered {
     let pid = client::session(node, request.headers())?;
     let topic = client::topic(topic)?;
-    let known = node.shared.sessions.with(pid, |session| (session.user.clone(), session.params.clone()));
-    let (user, params) = known.ok_or_else(Problem::gone)?;
-    node.submit(topic, Sender { pid: Some(pid), user }, Happening::Join { params }).await?;
+    let known = node.shared.sessions.with(pid, |session| (Sender::session(pid, session), session.params.clone()));
+    let (sender, params) = known.ok_or_else(Problem::gone)?;
+    node.submit(topic, sender, Happening::Join { params }).await?;
     Ok(http::no_content())
 }
 
@@ -23,8 +23,8 @@ pub(super) async fn join(node: &Arc<Node>, request: &Request<Incoming>, topic: &
 pub(super) async fn leave(node: &Arc<Node>, request: &Request<Incoming>, topic: &str) -> Answered {
     let pid = client::session(node, request.headers())?;
     let topic = client::topic(topic)?;
-    let user = node.shared.sessions.with(pid, |session| session.user.clone()).ok_or_else(Problem::gone)?;
-    match node.submit(topic, Sender { pid: Some(pid), user }, Happening::Leave).await {
+    let sender = node.shared.sessions.with(pid, |session| Sender::session(pid, session)).ok_or_else(Problem::gone)?;
+    match node.submit(topic, sender, Happening::Leave).await {
         // A rule has no say in it.
         Ok(_) | Err(Unrouted::Refused(_) | Unrouted::Invalid(_)) => Ok(http::no_content()),
         Err(unrouted) => Err(unrouted.into()),

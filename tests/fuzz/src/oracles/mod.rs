@@ -5,6 +5,7 @@ pub mod batch;
 pub mod component;
 pub mod config;
 pub mod contract;
+pub mod credentials;
 pub mod frames;
 pub mod json;
 pub mod pattern;
@@ -34,4 +35,5 @@ pub const ALL: [(&str, Oracle); 12] = [
     ("config", config::check),
     ("component", component::check),
     ("contract", contract::check),
+    ("credentials", credentials::check),
 ];

@@ -1,0 +1,5 @@
+//! Nobody calls too often.
+
+/// Too many calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slow;
