@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn the_standard_header_is_read() {
-        let hops: Vec<&str> = forwarded(r#"for=192.0.2.1;proto=http, For="[2001:db8::1]:80";by=x, proto=http"#).collect();
+        let hops: Vec<&str> =
+            forwarded(r#"for=192.0.2.1;proto=http, For="[2001:db8::1]:80";by=x, proto=http"#).collect();
         assert_eq!(hops, ["192.0.2.1", "[2001:db8::1]:80", ""]);
     }
 

@@ -220,7 +220,10 @@ fn serve(mut config: Config, dev: Option<Dev>) -> anyhow::Result<()> {
         tracing::info!(open_files = files, connections_max = config.limits.connections_max, "room for clients");
     }
     if !config.auth.is_on() && !config.listen.ip().is_loopback() {
-        tracing::warn!("anybody who reaches {} may do everything, under any name (no keys: see --auth-jwks)", config.listen);
+        tracing::warn!(
+            "anybody who reaches {} may do everything, under any name (no keys: see --auth-jwks)",
+            config.listen
+        );
     }
     if config.auth.is_on() && config.auth.anonymous {
         tracing::warn!("a session without a token may do everything, under any name (anonymous)");

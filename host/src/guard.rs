@@ -105,7 +105,9 @@ mod tests {
         let topic = |text: &str| text.parse::<Topic>().unwrap();
         assert_eq!(grant.check(&join, &topic("chat.side")), Ok(()));
         assert_eq!(grant.check(&publish, &topic("chat.lobby")), Ok(()));
-        assert!(matches!(grant.check(&publish, &topic("chat.side")), Err(Unrouted::Refused(words)) if words.contains("chat.side")));
+        assert!(
+            matches!(grant.check(&publish, &topic("chat.side")), Err(Unrouted::Refused(words)) if words.contains("chat.side"))
+        );
         assert!(grant.check(&join, &topic("news")).is_err());
         assert_eq!(grant.check(&Happening::Leave, &topic("news")), Ok(()));
         let key = Grant::of_key("shop", Box::from([">".parse().unwrap()]));

@@ -24,8 +24,8 @@ pub fn new_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 /// Refuses a file that somebody else may read.
 pub fn is_only_ours(path: &Path) -> anyhow::Result<()> {
-    let mode = std::fs::metadata(path)?.mode();
-    ensure!(mode & 0o077 == 0, "others may read {0}: chmod 600 {0}", path.display());
+    let for_others = std::fs::metadata(path)?.mode() & 0o077;
+    ensure!(for_others == 0, "others may read {0}: chmod 600 {0}", path.display());
     Ok(())
 }
 
@@ -33,10 +33,6 @@ pub fn is_only_ours(path: &Path) -> anyhow::Result<()> {
 pub fn is_not_written_by_others(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::metadata(path)?;
     ensure!(file.mode() & 0o022 == 0, "others may write {0}: chmod go-w {0}", path.display());
-    ensure!(
-        [0, rustix::process::getuid().as_raw()].contains(&file.uid()),
-        "{} is another user's",
-        path.display()
-    );
+    ensure!([0, rustix::process::getuid().as_raw()].contains(&file.uid()), "{} is another user's", path.display());
     Ok(())
 }

@@ -67,7 +67,8 @@ impl Server {
     /// Binds, compiles the plugins, warms their lanes and begins to serve. To be called within a local set.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let auth = Arc::new(Auth::start(&config.auth, config.limits.token_leeway_ms)?);
-        let listener = accept::bind(config.listen, config.backlog).with_context(|| in_use("--listen", config.listen))?;
+        let listener =
+            accept::bind(config.listen, config.backlog).with_context(|| in_use("--listen", config.listen))?;
         let admin_listener = TcpListener::bind(config.admin).await.with_context(|| in_use("--admin", config.admin))?;
         let admin = admin_listener.local_addr()?;
         // Before the token is written there: another server may work with the folder.

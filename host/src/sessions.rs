@@ -180,13 +180,7 @@ impl Sessions {
 
     /// A new token takes the place of the one before. What it is subscribed to is returned: the caller ends what the new one
     /// does not allow. None when the session is dead.
-    pub fn renew(
-        &self,
-        pid: Pid,
-        params: Option<Arc<str>>,
-        grant: Arc<Grant>,
-        expires_ms: u64,
-    ) -> Option<Vec<Topic>> {
+    pub fn renew(&self, pid: Pid, params: Option<Arc<str>>, grant: Arc<Grant>, expires_ms: u64) -> Option<Vec<Topic>> {
         self.with(pid, |session| {
             let guarded = |session: &Session| {
                 session.guard.as_ref().map_or(0, |guard| guard.bytes())

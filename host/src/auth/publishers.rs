@@ -28,8 +28,9 @@ impl Publishers {
     pub fn parse(text: &str) -> Result<Self, String> {
         let entries: BTreeMap<String, Entry> = toml::from_str(text).map_err(|error| error.to_string())?;
         let key = |(name, entry): (String, Entry)| {
-            let digest = parse_digest(&entry.sha256)
-                .ok_or_else(|| format!("[{name}]: sha256 is 64 hexadecimal digits, as `volley keys new` prints them"))?;
+            let digest = parse_digest(&entry.sha256).ok_or_else(|| {
+                format!("[{name}]: sha256 is 64 hexadecimal digits, as `volley keys new` prints them")
+            })?;
             let publish = claims::patterns("publish", &entry.publish).map_err(|words| format!("[{name}]: {words}"))?;
             Ok((digest, Arc::new(Grant::of_key(&name, publish))))
         };

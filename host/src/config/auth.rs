@@ -42,12 +42,7 @@ pub(super) struct FileAuth {
 }
 
 /// What flags say wins over the file, whose folder its paths are relative to.
-pub(super) fn auth(
-    flags: AuthConfig,
-    file: FileAuth,
-    folder: &Path,
-    at: &Place<'_>,
-) -> Result<AuthConfig, BadConfig> {
+pub(super) fn auth(flags: AuthConfig, file: FileAuth, folder: &Path, at: &Place<'_>) -> Result<AuthConfig, BadConfig> {
     let path = |flag: Option<PathBuf>, key: &str, named: Option<Spanned<PathBuf>>| match (flag, named) {
         (Some(path), _) if path.is_file() => Ok(Some(path)),
         (Some(path), _) => Err(BadConfig(format!("--auth-{key}: there is no file {}", path.display()))),
@@ -76,7 +71,8 @@ pub(super) fn auth(
         None => Err(BadConfig(format!("--auth-{key}: {words}"))),
     };
     if auth.publishers.is_some() && auth.jwks.is_none() && !auth.anonymous {
-        let words = "no client could open a session: name the keys of tokens (jwks), or let clients in without one (anonymous)";
+        let words =
+            "no client could open a session: name the keys of tokens (jwks), or let clients in without one (anonymous)";
         return wrong(of_publishers, "publishers", words);
     }
     let [of_audience, of_issuer] = spans;

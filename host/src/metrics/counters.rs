@@ -193,15 +193,8 @@ pub enum Denied {
 
 impl Label for Denied {
     const NAME: &'static str = "reason";
-    const ALL: &'static [Self] = &[
-        Self::NoToken,
-        Self::BadToken,
-        Self::BadKey,
-        Self::Topic,
-        Self::Rate,
-        Self::Sessions,
-        Self::Connections,
-    ];
+    const ALL: &'static [Self] =
+        &[Self::NoToken, Self::BadToken, Self::BadKey, Self::Topic, Self::Rate, Self::Sessions, Self::Connections];
 
     fn label(self) -> &'static str {
         match self {

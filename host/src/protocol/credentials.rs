@@ -37,7 +37,17 @@ mod tests {
     fn a_bearer_shows_one_token() {
         assert_eq!(bearer("Bearer a.b-c_d"), Ok("a.b-c_d"));
         assert_eq!(bearer("bEARER  YQ== "), Ok("YQ=="));
-        for wrong in ["", "Bearer", "Bearer ", "Basic YQ==", "Bearer a b", "Bearer a,b", "Bearer \"a\"", "Bearer =", "Bearer \u{e4}"] {
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic YQ==",
+            "Bearer a b",
+            "Bearer a,b",
+            "Bearer \"a\"",
+            "Bearer =",
+            "Bearer \u{e4}",
+        ] {
             assert!(bearer(wrong).is_err(), "{wrong}");
         }
     }

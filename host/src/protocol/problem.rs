@@ -41,7 +41,14 @@ struct Shape<'a> {
 impl Problem {
     /// Of any status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), allow: None, challenge: SESSION, retry_after_s: None, mismatches: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            allow: None,
+            challenge: SESSION,
+            retry_after_s: None,
+            mismatches: Vec::new(),
+        }
     }
 
     /// 400.

@@ -23,15 +23,16 @@ fn is_there(test: &str) -> bool {
         Some(("host", file)) => format!("host/src/{file}.rs"),
         _ => return false,
     };
-    let Ok(text) = fs::read_to_string(workspace().join(path)) else { return false };
+    let Ok(source) = fs::read_to_string(workspace().join(path)) else { return false };
     let head = format!("fn {name}(");
-    text.split("#[test]").skip(1).any(|test| test.trim_start().starts_with(&head))
+    source.split("#[test]").skip(1).any(|test| test.trim_start().starts_with(&head))
 }
 
 #[test]
 fn each_way_in_names_tests_that_are_there() {
     let page = read("host/SECURITY.md");
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && !line.contains("| tried by |")).collect();
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && !line.contains("| tried by |")).collect();
     assert!(rows.len() > 40, "{} rows", rows.len());
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();

@@ -22,7 +22,9 @@ fn html_in_a_chat_is_data_of_a_type_that_is_no_page() {
     // Errors repeat what a client sent as JSON as well.
     let refused = call(&server.listen, &put("/v1/topics/%3Cscript%3E/subscription"));
     assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{refused}");
-    for request in [post(events("%3Cscript%3E")).body("x"), put("/<script>alert(1)</script>"), post("/v1/sessions").body("<")] {
+    for request in
+        [post(events("%3Cscript%3E")).body("x"), put("/<script>alert(1)</script>"), post("/v1/sessions").body("<")]
+    {
         let refused = call(&server.listen, &request);
         assert!(!refused.header("content-type").unwrap_or_default().contains("html"), "{refused}");
     }

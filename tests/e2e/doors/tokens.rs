@@ -12,8 +12,7 @@ use std::path::Path;
 
 #[test]
 fn a_token_of_each_algorithm_opens_a_session() {
-    let issuers =
-        [Issuer::hs256("h"), Issuer::rs256("r"), Issuer::es256("e"), Issuer::eddsa("d")];
+    let issuers = [Issuer::hs256("h"), Issuer::rs256("r"), Issuer::es256("e"), Issuer::eddsa("d")];
     let doors = Doors::of(&issuers.each_ref(), &[]);
     for issuer in &issuers {
         let body = json!({"user": "somebody else", "topics": ["a.b"]});
@@ -114,7 +113,11 @@ fn an_algorithm_belongs_to_its_key() {
         );
         for secret in [&public[..], issuer.jwk().to_string().as_bytes(), pem.as_bytes()] {
             let message = format!("{}.{payload}", b64(json!({"alg": "HS256", "kid": issuer.kid}).to_string()));
-            assert_refused(&doors, &format!("{message}.{}", b64(hs256(secret, message.as_bytes()))), "none of the server's keys");
+            assert_refused(
+                &doors,
+                &format!("{message}.{}", b64(hs256(secret, message.as_bytes()))),
+                "none of the server's keys",
+            );
         }
         // One key, and the algorithm of another.
         let claims = claims("root", &[">"]);
@@ -273,7 +276,17 @@ fn keys_that_are_no_good_end_the_start() {
         let folder = Scratch::new();
         let path = folder.file("jwks.json", text);
         chmod(Path::new(&path), mode);
-        let failed = run(&["serve", "--ephemeral", "--admin-no-token", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--auth-jwks", &path]);
+        let failed = run(&[
+            "serve",
+            "--ephemeral",
+            "--admin-no-token",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--auth-jwks",
+            &path,
+        ]);
         let said = String::from_utf8_lossy(&failed.stderr).into_owned();
         assert!(failed.status.code() == Some(1) && said.contains(words), "{words}: {said}");
         assert!(!said.contains(&b64("short")) && !said.contains(&b64([7; 32])), "{said}");

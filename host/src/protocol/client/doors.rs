@@ -60,7 +60,8 @@ pub(super) fn back_end(node: &Node, headers: &HeaderMap) -> Result<Sender, Probl
             None => deny(Denied::BadKey, Problem::bad_bearer("what is shown is no publisher's key")),
         },
         Ok(None) => {
-            let words = "publishing without a session needs a publisher's key, as Authorization: Bearer KEY or X-API-Key";
+            let words =
+                "publishing without a session needs a publisher's key, as Authorization: Bearer KEY or X-API-Key";
             deny(Denied::NoToken, Problem::no_bearer(words))
         }
         Err(words) => deny(Denied::BadKey, Problem::bad_bearer(words)),

@@ -117,9 +117,8 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
         (_, ["v1", "topics", _, "subscription"]) => Err(Problem::wrong_method("PUT, DELETE")),
         (&Method::POST, ["v1", "topics", topic, "events"]) => publish::one(node, request, topic).await,
         (&Method::POST, ["v1", "events"]) => publish::batch(node, request).await,
-        (_, ["v1", "topics", _, "events"] | ["v1", "events"]) => Err(Problem::wrong_method("POST")),
         (&Method::POST, ["v1", "tickets"]) => doors::issue(node, &request),
-        (_, ["v1", "tickets"]) => Err(Problem::wrong_method("POST")),
+        (_, ["v1", "topics", _, "events"] | ["v1", "events" | "tickets"]) => Err(Problem::wrong_method("POST")),
         (_, ["v1", "poll"]) => Err(Problem::wrong_method("GET")),
         _ => Err(Problem::not_found()),
     }
