@@ -24,8 +24,8 @@ pub fn new_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 /// Refuses a file that somebody else may read.
 pub fn is_only_ours(path: &Path) -> anyhow::Result<()> {
-    let mode = std::fs::metadata(path)?.mode();
-    ensure!(mode & 0o077 == 0, "others may read {0}: chmod 600 {0}", path.display());
+    let for_others = std::fs::metadata(path)?.mode() & 0o077;
+    ensure!(for_others == 0, "others may read {0}: chmod 600 {0}", path.display());
     Ok(())
 }
 

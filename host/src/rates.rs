@@ -56,7 +56,7 @@ impl Rates {
     /// Notes a call of that address, unless it comes too soon.
     pub fn note(&self, address: IpAddr) -> Result<(), Slow> {
         let Some(rates) = &self.address else { return Ok(()) };
-        let noted = rates.check_key(&address).map_err(slow);
+        let noted = rates.check_key(&address).map_err(|until| slow(&until));
         // Whoever has rested for a second is as good as new, so this does not grow with all who ever came.
         if rand::random_ratio(1, 1024) && rates.len() > ADDRESSES_LOOKED_AT {
             rates.retain_recent();
@@ -68,7 +68,7 @@ impl Rates {
 impl Bucket {
     /// Notes a call, unless it comes too soon.
     pub fn note(&self) -> Result<(), Slow> {
-        self.0.check().map_err(slow)
+        self.0.check().map_err(|until| slow(&until))
     }
 }
 
@@ -78,7 +78,7 @@ fn quota(per_s: u64) -> Option<Quota> {
     NonZeroU32::new(per_s).map(Quota::per_second)
 }
 
-fn slow(until: NotUntil<Instant>) -> Slow {
+fn slow(until: &NotUntil<Instant>) -> Slow {
     let wait = until.wait_time_from(DefaultClock::default().now());
     Slow { retry_after_s: wait.as_millis().div_ceil(1000).max(1) as u64 }
 }

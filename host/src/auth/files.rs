@@ -82,8 +82,12 @@ impl Auth {
                 Some(folder) if !folder.as_os_str().is_empty() => folder,
                 _ => Path::new("."),
             };
-            // Whatever changes there: a file may be a link to what is replaced under another name.
-            let mut changes = Changes::below(folder, RecursiveMode::NonRecursive, |_| true)?;
+            let name = path.file_name().unwrap_or_default().to_owned();
+            // Or what the file is a link into: of a mounted secret `..data` is replaced, and the file is not touched.
+            let is_meant = move |changed: &Path| {
+                changed.file_name().is_some_and(|file| file == name || file.as_encoded_bytes().starts_with(b".."))
+            };
+            let mut changes = Changes::below(folder, RecursiveMode::NonRecursive, is_meant)?;
             let auth = self.clone();
             tokio::task::spawn_local(async move {
                 loop {

@@ -38,7 +38,7 @@ pub struct Jwks {
 struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    bytes: DecodingKey,
 }
 
 #[derive(Deserialize)]
@@ -136,7 +136,7 @@ impl Jwks {
             validation.set_issuer(&self.demands.issuer);
             validation.required_spec_claims.insert("iss".into());
         }
-        let decoded = decode::<Box<RawValue>>(token, &key.key, &validation);
+        let decoded = decode::<Box<RawValue>>(token, &key.bytes, &validation);
         let decoded = decoded.map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => BadToken::Forged,
             ErrorKind::ExpiredSignature => BadToken::Expired,
@@ -162,9 +162,9 @@ impl Key {
         if !is_for_tokens || !verifies || common.key_algorithm.is_some_and(|alg| alg != named) {
             return Ok(None);
         }
-        let key = DecodingKey::from_jwk(jwk).map_err(|_| "its numbers are no base64url")?;
-        check(algorithm, &key)?;
-        Ok(Some(Self { id: common.key_id.clone(), algorithm, key }))
+        let bytes = DecodingKey::from_jwk(jwk).map_err(|_| "its numbers are no base64url")?;
+        check(algorithm, &bytes)?;
+        Ok(Some(Self { id: common.key_id.clone(), algorithm, bytes }))
     }
 }
 

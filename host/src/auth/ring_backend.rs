@@ -11,7 +11,7 @@ use ring::{hmac, signature};
 
 static BACKEND: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
-    verifier_factory: verifier,
+    verifier_factory: |algorithm, key| verifier(*algorithm, key),
     jwk_utils: JwkUtils::new_unimplemented(),
 };
 
@@ -26,13 +26,13 @@ struct Ring {
     key: DecodingKey,
 }
 
-fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
+fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     // A key of another kind is never taken for one of this algorithm.
     match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac)
         | (Algorithm::RS256, AlgorithmFamily::Rsa)
         | (Algorithm::ES256, AlgorithmFamily::Ec)
-        | (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(Ring { algorithm: *algorithm, key: key.clone() })),
+        | (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(Ring { algorithm, key: key.clone() })),
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     }
 }

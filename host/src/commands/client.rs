@@ -2,9 +2,10 @@
 
 use crate::commands::operator::url;
 use crate::http_client::{CallError, HttpClient};
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
-use reqwest::Url;
+use reqwest::{RequestBuilder, Url};
+use std::path::PathBuf;
 
 /// The flags.
 #[derive(Args, Debug)]
@@ -13,12 +14,30 @@ pub(super) struct Server {
     /// The server's client listener
     #[arg(long, value_name = "URL", env = "VOLLEY_SERVER_URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     server: Url,
+    /// A file with what to show a server that has keys: the token of a user, or the key of a back-end
+    #[arg(long, value_name = "FILE", env = "VOLLEY_BEARER_FILE")]
+    bearer_file: Option<PathBuf>,
 }
 
 impl Server {
     /// The client for that server.
     pub(super) fn client(&self) -> anyhow::Result<HttpClient> {
         HttpClient::new(self.server.clone())
+    }
+
+    /// What to show the server, if anything.
+    pub(super) fn bearer(&self) -> anyhow::Result<Option<String>> {
+        let Some(file) = &self.bearer_file else { return Ok(None) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}
+
+/// The request with what is to be shown.
+pub(super) fn showing(request: RequestBuilder, bearer: Option<&str>) -> RequestBuilder {
+    match bearer {
+        Some(bearer) => request.bearer_auth(bearer),
+        None => request,
     }
 }
 

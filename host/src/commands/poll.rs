@@ -1,6 +1,6 @@
 //! `volley poll`: a session that joins topics and prints each message on a line, over lost connections and sessions.
 
-use crate::commands::client::{Server, advise};
+use crate::commands::client::{Server, advise, showing};
 use crate::commands::layout;
 use crate::http_client::{Answer, CallError, HttpClient, plain};
 use clap::Args;
@@ -64,12 +64,13 @@ enum End {
 /// A session, if there is one.
 struct Follower {
     client: HttpClient,
+    bearer: Option<String>,
     opened: Option<Opened>,
 }
 
 impl Poll {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let mut follower = Follower { client: self.server.client()?, opened: None };
+        let mut follower = Follower { client: self.server.client()?, bearer: self.server.bearer()?, opened: None };
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let ended = tokio::select! {
             ended = follower.follow(&self) => ended,
@@ -102,7 +103,7 @@ impl Follower {
     async fn open(&mut self, poll: &Poll) -> Result<(), CallError> {
         let body = json!({"user": poll.user, "topics": poll.topics});
         let request = self.client.request(Method::POST, &["v1", "sessions"], "").json(&body).timeout(CALL);
-        let answer = self.client.call(request).await?;
+        let answer = self.client.call(showing(request, self.bearer.as_deref())).await?;
         let opened: Opened = self.client.read(&answer)?;
         eprintln!("volley: {} polls {}", plain(&opened.pid), plain(&poll.topics.join(" ")));
         self.opened = Some(opened);

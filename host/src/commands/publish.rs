@@ -1,6 +1,6 @@
 //! `volley publish`: one event, as a back-end sends it.
 
-use crate::commands::client::{Server, advise};
+use crate::commands::client::{Server, advise, showing};
 use crate::commands::layout;
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -49,6 +49,7 @@ impl Publish {
             _ => kind_of(&data),
         };
         let request = client.request(Method::POST, &["v1", "topics", &self.topic, "events"], "").body(data);
+        let request = showing(request, self.server.bearer()?.as_deref());
         let mut request = request.header("Content-Type", content_type).timeout(CALL);
         if let Some(key) = self.idempotency_key {
             request = request.header("Idempotency-Key", key);

@@ -23,9 +23,9 @@ fn is_there(test: &str) -> bool {
         Some(("host", file)) => format!("host/src/{file}.rs"),
         _ => return false,
     };
-    let Ok(text) = fs::read_to_string(workspace().join(path)) else { return false };
+    let Ok(source) = fs::read_to_string(workspace().join(path)) else { return false };
     let head = format!("fn {name}(");
-    text.split("#[test]").skip(1).any(|test| test.trim_start().starts_with(&head))
+    source.split("#[test]").skip(1).any(|test| test.trim_start().starts_with(&head))
 }
 
 #[test]

@@ -15,8 +15,8 @@ fn new_key(folder: &Scratch, name: &str, publish: &str) -> (String, String) {
     let file = folder.path().join(format!("{name}.key"));
     let made = run(&["keys", "new", name, "--publish", publish, "-o", file.to_str().expect("UTF-8")]);
     assert!(made.status.success(), "{made:?}");
-    let mode = std::fs::metadata(&file).expect("the key's file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let permissions = std::fs::metadata(&file).expect("the key's file").permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o600);
     let key = std::fs::read_to_string(&file).expect("the key").trim().to_owned();
     let lines = String::from_utf8(made.stdout).expect("UTF-8");
     assert!(key.starts_with("volley_key_") && !lines.contains(&key), "{lines}");
@@ -84,6 +84,27 @@ fn without_its_key_a_back_end_publishes_nothing() {
     call(&shop.server.listen, &post("/v1/sessions").bearer(key)).problem(401);
     call(&shop.server.listen, &get("/v1/poll").bearer(key)).problem(401);
     assert_eq!(shop.server.metric("volley_events_total"), 0);
+}
+
+#[test]
+fn the_commands_show_what_they_are_given() {
+    let shop = Shop::start();
+    let server = format!("http://{}", shop.server.listen);
+    let bearer = |name: &str, text: &str| secret_file(&shop.folder, name, text);
+    let (key, token) = (bearer("the.key", &shop.key), bearer("the.token", &format!("{}\n", shop.user)));
+    let publish = |more: &[&str]| run(&[&["publish", "orders.1", "1", "--server", &server], more].concat());
+    let refused = publish(&[]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("key"), "{refused:?}");
+    let poll = crate::harness::volley()
+        .args(["poll", "orders.1", "--once", "--server", &server, "--bearer-file", &token])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("volley poll");
+    shop.server.wait_for_metric("volley_parked_polls", 1);
+    let published = publish(&["--bearer-file", &key]);
+    assert!(published.status.success(), "{published:?}");
+    let polled = poll.wait_with_output().expect("what it said");
+    assert!(String::from_utf8_lossy(&polled.stdout).contains("orders.1"), "{polled:?}");
 }
 
 #[test]

@@ -13,9 +13,9 @@ fn a_ticket_is_no_token_of_a_session() {
     let doors = Doors::of(&[&issuer], &[]);
     let opened = doors.open(&issuer.token(&claims("ann", &[">"])), &json!({})).expect(201).json();
     let session = opened["session"].as_str().expect("a token");
-    let issued = call(&doors.server.listen, &post("/v1/tickets").token(session)).expect(201).json();
-    assert_eq!(issued["expires_ms"], 10_000);
-    let ticket = issued["ticket"].as_str().expect("a ticket");
+    let answer = call(&doors.server.listen, &post("/v1/tickets").token(session)).expect(201).json();
+    assert_eq!(answer["expires_ms"], 10_000);
+    let ticket = answer["ticket"].as_str().expect("a ticket");
     assert_ne!(ticket, session);
     call(&doors.server.listen, &get("/v1/poll?wait=0").token(ticket)).problem(410);
     call(&doors.server.listen, &delete("/v1/sessions").token(ticket)).problem(410);

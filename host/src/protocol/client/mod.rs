@@ -138,7 +138,7 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
         (&Method::POST, ["v1", "topics", topic, "events"]) => publish::one(node, request, topic).await,
         (&Method::POST, ["v1", "events"]) => publish::batch(node, request).await,
         (&Method::POST, ["v1", "tickets"]) => doors::issue(node, &request),
-        (_, ["v1", "topics", _, "events"] | ["v1", "events"] | ["v1", "tickets"]) => Err(Problem::wrong_method("POST")),
+        (_, ["v1", "topics", _, "events"] | ["v1", "events" | "tickets"]) => Err(Problem::wrong_method("POST")),
         (_, ["v1", "poll" | "stream" | "ws"]) => Err(Problem::wrong_method("GET")),
         _ => Err(Problem::not_found()),
     }
