@@ -11,6 +11,7 @@ mod proxies; // whose address counts
 mod publishers; // keys of back-ends
 mod rates; // who comes too often
 mod reload; // keys that change while the server runs
+mod streams; // server-sent events and WebSockets
 mod tickets; // what stands for a session in a URL
 mod tokens; // tokens good and bad
 mod topics; // what a token allows
