@@ -7,7 +7,16 @@ use std::{env, fs};
 const HOST: &str = "../../host/src";
 
 fn main() {
-    let cut = |file: &str, heads: &[&str]| Cut::from(file, heads);
+    connections();
+    events();
+}
+
+fn cut(file: &str, heads: &[&str]) -> Cut {
+    Cut::from(file, heads)
+}
+
+/// How polls and streams are parked and answered.
+fn connections() {
     cut(
         "bare.rs",
         &[
@@ -61,6 +70,10 @@ fn main() {
         ],
     )
     .into_methods_of("Streaming");
+}
+
+/// How events come to lanes, and lanes to new versions.
+fn events() {
     cut(
         "node.rs",
         &[

@@ -44,6 +44,8 @@ impl SockRef {
 #[derive(Default)]
 pub struct Stream(Mutex<Wire>);
 
+// What is the case on a wire, one beside the other.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Default)]
 struct Wire {
     /// The worker that waits for something to do.

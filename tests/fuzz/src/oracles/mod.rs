@@ -22,7 +22,7 @@ mod world;
 pub type Oracle = fn(&[u8]);
 
 /// All of them by the names of their targets.
-pub const ALL: [(&str, Oracle); 12] = [
+pub const ALL: [(&str, Oracle); 13] = [
     ("topic", topic::check),
     ("pattern", pattern::check),
     ("pid", pid::check),
