@@ -2,9 +2,10 @@
 
 use crate::metrics::{AcceptError, Metrics};
 use crate::shared::Shared;
+use crate::workers::Workers;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
@@ -33,12 +34,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Acceptor {
-    /// Starts accepting.
-    pub fn start(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Self> {
+    /// Starts accepting; what is accepted is handed over to the workers.
+    pub fn start(
+        listener: TcpListener,
+        shared: Arc<Shared>,
+        hand_over: impl Fn(&Workers, TcpStream) + Send + 'static,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let listener = Arc::new(listener);
         let of_thread = listener.clone();
-        let thread = std::thread::Builder::new().name("accept".into()).spawn(move || accept(&of_thread, &shared))?;
+        let thread = std::thread::Builder::new().name("accept".into()).spawn(move || accept(&of_thread, &shared, hand_over))?;
         Ok(Self { address, listener, thread: Some(thread) })
     }
 
@@ -52,7 +57,7 @@ impl Acceptor {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Shared) {
+fn accept(listener: &TcpListener, shared: &Shared, hand_over: impl Fn(&Workers, TcpStream)) {
     let Shared { workers, metrics, limits, .. } = shared;
     loop {
         match listener.accept() {
@@ -65,7 +70,7 @@ fn accept(listener: &TcpListener, shared: &Shared) {
                 }
                 // Without it a failure costs latency, nothing else.
                 let _ = stream.set_nodelay(true);
-                workers.adopt(stream);
+                hand_over(workers, stream);
             }
             // Shut down.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF)) => return,

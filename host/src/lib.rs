@@ -35,6 +35,7 @@ pub mod router;
 pub mod routes;
 pub mod shadow;
 pub mod socket;
+pub mod tls;
 pub mod unsent;
 pub mod volley;
 pub mod worker;

@@ -50,7 +50,7 @@ fn parse(text: &str) -> Vec<Scraped> {
 fn check(family: &Scraped) {
     let Scraped { name, help, kind, samples } = family;
     assert!(help.ends_with('.') && !help.ends_with("..") && !samples.is_empty(), "{family:?}");
-    assert!(name.strip_prefix("volley_").unwrap().chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+    assert!(name.strip_prefix("volley_").unwrap().chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
     let suffixes: BTreeSet<&str> = samples.iter().map(|(suffix, ..)| &**suffix).collect();
     let expected: &[&str] = match &**kind {
         "counter" => &["_total"],
@@ -150,7 +150,13 @@ fn the_page_lists_what_a_scrape_has_and_nothing_else() {
 
 #[test]
 fn the_page_lists_the_values_of_labels() {
-    let values = [values::<FaultKind>(), values::<RolledBackBy>(), values::<ShadowResult>(), values::<AcceptError>()];
+    let values = [
+        values::<FaultKind>(),
+        values::<RolledBackBy>(),
+        values::<ShadowResult>(),
+        values::<AcceptError>(),
+        values::<TlsReload>(),
+    ];
     for (name, value) in values.into_iter().flatten() {
         let listed = |line: &str| line.starts_with(&format!("| `{name}` ")) && line.contains(&format!("`{value}`"));
         assert!(PAGE.lines().any(listed), "METRICS.md does not list {name}={value}");

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Waker};
 
+/// Time for a task to say that its connection ends, before it is ended.
+const GOODBYE_MS: u64 = 1_000;
 /// What one recv takes at most; heads are far smaller, large bodies take several.
 pub const RECV_BYTES: usize = 16 << 10;
 
@@ -64,6 +66,8 @@ pub struct Socket {
     blocked: AtomicBool,
     /// Its time was up.
     cut_off: AtomicBool,
+    /// TLS is spoken on it.
+    sealed: AtomicBool,
     report: Report,
     /// The task in which hyper serves it.
     task: Mutex<Option<Waker>>,
@@ -105,6 +109,7 @@ impl Socket {
             phase: AtomicU8::new(Phase::Idle as u8),
             blocked: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             report: Report::default(),
             task: Mutex::default(),
         }
@@ -189,12 +194,31 @@ impl Socket {
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 
+    /// TLS is spoken on it from now on: its task alone knows how to say that it ends.
+    pub fn seal(&self) {
+        self.sealed.store(true, Relaxed);
+    }
+
+    /// Its time is up. Where TLS is spoken, its task has some time to say goodbye first.
+    pub fn shut_down(&self) {
+        if self.sealed.load(Relaxed) && !self.cut_off.load(Relaxed) {
+            self.responding_until(Limits::second_in(GOODBYE_MS));
+            self.call_task();
+        } else {
+            self.cut_off();
+        }
+    }
+
     /// Ends the connection from outside: whoever reads finds the end of the stream, and hyper's task, which may not read, is
     /// woken.
-    pub fn shut_down(&self) {
-        self.cut_off.store(true, Relaxed);
+    pub fn cut_off(&self) {
         // It fails only where the peer was faster.
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        self.call_task();
+    }
+
+    fn call_task(&self) {
+        self.cut_off.store(true, Relaxed);
         let task = self.task.lock().take();
         if let Some(task) = task {
             task.wake();
@@ -244,6 +268,12 @@ impl Socket {
     /// One recv.
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
         (&self.stream).read(space)
+    }
+
+    /// The first byte that has come, which stays; none at the end of the stream.
+    pub fn peek(&self) -> io::Result<Option<u8>> {
+        let mut one = [0];
+        Ok((self.stream.peek(&mut one)? > 0).then_some(one[0]))
     }
 
     /// Whether nobody can be answered any more: it was ended from outside, or reset by the peer.

@@ -9,6 +9,7 @@ use crate::node::Node;
 use crate::reactor;
 use crate::sessions::PollCall;
 use crate::socket::{Home, Socket};
+use crate::tls::{self, Tls};
 use crate::volley::Writer;
 use crate::workers::Inbox;
 use bytes::Bytes;
@@ -51,6 +52,7 @@ pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Re
         left,
     });
     runtime.spawn_local(adopt(worker.clone(), inbox.connections));
+    runtime.spawn_local(adopt_tls(worker.clone(), inbox.tls));
     runtime.spawn_local(take_back(worker.clone(), polls));
     runtime.spawn_local(answer(node.clone(), inbox.volleys));
     runtime.spawn_local(sweep(worker.clone()));
@@ -65,11 +67,16 @@ pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Re
 
 async fn adopt(worker: Rc<Worker>, mut fresh: UnboundedReceiver<TcpStream>) {
     while let Some(stream) = fresh.recv().await {
-        let is_ready = stream.set_nonblocking(true).is_ok();
-        let socket = Arc::new(Socket::new(stream, worker.home.clone()));
-        if is_ready {
-            worker.connections.borrow_mut().push(Arc::downgrade(&socket));
+        if let Some(socket) = worker.enlist(stream) {
             worker.bare.borrow_mut().add(socket, &worker.node);
+        }
+    }
+}
+
+async fn adopt_tls(worker: Rc<Worker>, mut fresh: UnboundedReceiver<(TcpStream, Arc<Tls>)>) {
+    while let Some((stream, tls)) = fresh.recv().await {
+        if let Some(socket) = worker.enlist(stream) {
+            tokio::task::spawn_local(tls::connection::serve(socket, worker.node.clone(), tls));
         }
     }
 }
@@ -97,6 +104,14 @@ async fn take_back(worker: Rc<Worker>, mut polls: UnboundedReceiver<(Arc<Socket>
 }
 
 impl Worker {
+    /// A fresh connection, which the sweep looks at from now on. None if the system will not have it.
+    fn enlist(&self, stream: TcpStream) -> Option<Arc<Socket>> {
+        let is_ready = stream.set_nonblocking(true).is_ok();
+        let socket = Arc::new(Socket::new(stream, self.home.clone()));
+        self.connections.borrow_mut().push(Arc::downgrade(&socket));
+        is_ready.then_some(socket)
+    }
+
     /// Has hyper serve what is no plain poll.
     fn serve(&self, socket: Arc<Socket>, bytes: Bytes) {
         let (node, left) = (self.node.clone(), self.left.clone());

@@ -2,6 +2,7 @@
 //! one core and waking its task needs no other thread. This is the handle that accepting and volleys use.
 
 use crate::pid::Pid;
+use crate::tls::Tls;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -12,12 +13,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub struct Inbox {
     /// Fresh connections.
     pub connections: UnboundedReceiver<TcpStream>,
+    /// Fresh connections to the TLS listener, and what they are offered.
+    pub tls: UnboundedReceiver<(TcpStream, Arc<Tls>)>,
     /// Sessions of a large volley whose polls are to be answered.
     pub volleys: UnboundedReceiver<Vec<Pid>>,
 }
 
 struct Outbox {
     connections: UnboundedSender<TcpStream>,
+    tls: UnboundedSender<(TcpStream, Arc<Tls>)>,
     volleys: UnboundedSender<Vec<Pid>>,
 }
 
@@ -34,8 +38,9 @@ impl Workers {
     pub fn new(count: usize) -> (Self, Vec<Inbox>) {
         let pair = |_| {
             let (connections, connections_in) = unbounded_channel();
+            let (tls, tls_in) = unbounded_channel();
             let (volleys, volleys_in) = unbounded_channel();
-            (Outbox { connections, volleys }, Inbox { connections: connections_in, volleys: volleys_in })
+            (Outbox { connections, tls, volleys }, Inbox { connections: connections_in, tls: tls_in, volleys: volleys_in })
         };
         let (outboxes, inboxes): (Vec<_>, Vec<_>) = (0..count).map(pair).unzip();
         (Self { outboxes: outboxes.into(), next: AtomicUsize::new(0), connections: Arc::default() }, inboxes)
@@ -48,9 +53,17 @@ impl Workers {
 
     /// Gives a fresh connection to the next worker in turn.
     pub fn adopt(&self, stream: TcpStream) {
-        let next = self.next.fetch_add(1, Relaxed) % self.outboxes.len();
         // It fails only when the server is going down; the connection is closed then.
-        let _ = self.outboxes[next].connections.send(stream);
+        let _ = self.next().connections.send(stream);
+    }
+
+    /// The same for one that is to speak TLS.
+    pub fn adopt_tls(&self, stream: TcpStream, tls: Arc<Tls>) {
+        let _ = self.next().tls.send((stream, tls));
+    }
+
+    fn next(&self) -> &Outbox {
+        &self.outboxes[self.next.fetch_add(1, Relaxed) % self.outboxes.len()]
     }
 
     /// Has a worker answer the polls of these sessions.

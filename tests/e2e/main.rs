@@ -15,6 +15,7 @@ mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod shared; // servers that several tests share
+mod secure; // certificates, and clients that speak TLS and HTTP/2
 mod stub;
 mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
 
@@ -39,6 +40,11 @@ mod parked; // the connection of a parked poll
 mod problems; // what every answer says
 mod slow; // clients that take their time
 mod waiting; // how long a poll waits, and what ends it
+
+// Over TLS.
+mod certificates; // what is offered, and how it is replaced
+mod http2; // many polls on one connection
+mod tls; // who speaks it, who does not, and who takes too long
 
 // Rules.
 mod contract; // what a rule may ask of the host

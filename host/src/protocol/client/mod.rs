@@ -1,10 +1,12 @@
 //! The calls of clients: which there are, who makes them, and what pages may read of the answers.
 
+mod over_tls;
 mod poll;
 mod publish;
 mod sessions;
 mod subscriptions;
 
+pub use over_tls::{complaint, not_over_tls, took_too_long, too_many_requests, wants_tls};
 pub use poll::{Held, cursor_too_high};
 pub use publish::{PublishCall, published};
 
@@ -50,7 +52,8 @@ pub fn plain(node: &Node, bytes: &[u8]) -> Option<Plain> {
     poll().or_else(|| publish::plain(node, bytes).map(Plain::Publish))
 }
 
-/// Serves a request. `blocked` says that earlier responses have not left the socket yet.
+/// Serves a request. `blocked` says that nobody else can write into the connection now: earlier responses have not left
+/// the socket yet, or TLS is spoken on it. A poll is held then.
 pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, blocked: bool) -> Reaction {
     let allowed = node.cors.allowed(request.headers());
     let answered = match (request.method(), request.uri().path(), well_framed(&request)) {
@@ -117,13 +120,17 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
 /// What was wrong with a head that hyper could not parse; none when the connection just broke.
 pub fn bad_head(error: &hyper::Error) -> Option<Problem> {
     if error.is_parse_too_large() {
-        let detail = "the request's line and headers are too long (request_head_bytes_max)";
-        Some(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
+        Some(head_too_long())
     } else if error.is_parse() {
         Some(Problem::bad_request(format!("this is not HTTP/1.1: {error}")))
     } else {
         None
     }
+}
+
+fn head_too_long() -> Problem {
+    let detail = "the request's line and headers are too long (request_head_bytes_max)";
+    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 }
 
 /// Whose request it is; that restarts the linger time.
