@@ -43,7 +43,8 @@ impl Acceptor {
         let address = listener.local_addr()?;
         let listener = Arc::new(listener);
         let of_thread = listener.clone();
-        let thread = std::thread::Builder::new().name("accept".into()).spawn(move || accept(&of_thread, &shared, hand_over))?;
+        let thread =
+            std::thread::Builder::new().name("accept".into()).spawn(move || accept(&of_thread, &shared, hand_over))?;
         Ok(Self { address, listener, thread: Some(thread) })
     }
 

@@ -65,9 +65,8 @@ impl Served {
     pub async fn first_byte(&self) -> Option<u8> {
         loop {
             let mut ready = self.0.readable().await.ok()?;
-            match ready.try_io(|fd| fd.get_ref().peek()) {
-                Ok(byte) => return byte.ok()?,
-                Err(_) => {}
+            if let Ok(byte) = ready.try_io(|fd| fd.get_ref().peek()) {
+                return byte.ok()?;
             }
         }
     }

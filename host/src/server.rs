@@ -69,9 +69,8 @@ impl Server {
     /// Binds, compiles the plugins, warms their lanes and begins to serve. To be called within a local set.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let listener = accept::bind(config.listen).with_context(|| in_use("--listen", config.listen))?;
-        let tls_listener = config.tls.as_ref().map(|tls| {
-            accept::bind(tls.listen).with_context(|| in_use("--tls-listen", tls.listen))
-        });
+        let tls_listener =
+            config.tls.as_ref().map(|tls| accept::bind(tls.listen).with_context(|| in_use("--tls-listen", tls.listen)));
         let tls_listener = tls_listener.transpose()?;
         let admin_listener = TcpListener::bind(config.admin).await.with_context(|| in_use("--admin", config.admin))?;
         let admin = admin_listener.local_addr()?;

@@ -40,7 +40,10 @@ impl Workers {
             let (connections, connections_in) = unbounded_channel();
             let (tls, tls_in) = unbounded_channel();
             let (volleys, volleys_in) = unbounded_channel();
-            (Outbox { connections, tls, volleys }, Inbox { connections: connections_in, tls: tls_in, volleys: volleys_in })
+            (
+                Outbox { connections, tls, volleys },
+                Inbox { connections: connections_in, tls: tls_in, volleys: volleys_in },
+            )
         };
         let (outboxes, inboxes): (Vec<_>, Vec<_>) = (0..count).map(pair).unzip();
         (Self { outboxes: outboxes.into(), next: AtomicUsize::new(0), connections: Arc::default() }, inboxes)

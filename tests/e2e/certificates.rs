@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[track_caller]
 fn refused(authority: &Authority, cert: &str, key: &str) -> String {
     let (cert, key) = (authority.path(cert), authority.path(key));
-    let ports = ["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"];
+    let ports =
+        ["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"];
     let output = run_volley(&[&ports[..], &["--tls-cert", &cert, "--tls-key", &key]].concat());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -50,7 +51,18 @@ fn files_that_are_no_good_are_told_with_what_to_do() {
 #[test]
 fn every_usual_kind_of_key_is_taken() {
     let authority = Authority::new();
-    let issue = ["-CA", "ca.pem", "-CAkey", "ca.key", "-days", "9", "-subj", "/CN=named-kind", "-addext", "subjectAltName=IP:127.0.0.1"];
+    let issue = [
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-days",
+        "9",
+        "-subj",
+        "/CN=named-kind",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ];
     let kinds: [(&str, &[&str]); 4] = [
         ("PRIVATE KEY", &["genpkey", "-algorithm", "ed25519", "-out", "kind.key"]),
         ("PRIVATE KEY", &["genpkey", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "kind.key"]),

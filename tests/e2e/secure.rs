@@ -27,9 +27,11 @@ impl Authority {
         let folder = Scratch::new();
         folder.file("req.conf", "[req]\ndistinguished_name = name\n[name]\n");
         let authority = Self(folder);
-        authority.request(&["-subj", "/CN=tests of Volley", "-keyout", "ca.key", "-out", "ca.pem"], "P-256", &[
-            "basicConstraints=critical,CA:TRUE",
-        ]);
+        authority.request(
+            &["-subj", "/CN=tests of Volley", "-keyout", "ca.key", "-out", "ca.pem"],
+            "P-256",
+            &["basicConstraints=critical,CA:TRUE"],
+        );
         authority
     }
 

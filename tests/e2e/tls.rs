@@ -176,7 +176,11 @@ fn a_client_that_is_gone_finds_its_messages_later() {
     run(async {
         for n in 1..=5_u64 {
             let mut stream = authority.connect(&server, "http/1.1").await;
-            let poll = format!("GET /v1/poll?cursor={}&wait=50 HTTP/1.1\r\nHost: x\r\nVolley-Session: {}\r\n\r\n", n - 1, ann.token);
+            let poll = format!(
+                "GET /v1/poll?cursor={}&wait=50 HTTP/1.1\r\nHost: x\r\nVolley-Session: {}\r\n\r\n",
+                n - 1,
+                ann.token
+            );
             stream.write_all(poll.as_bytes()).await.expect("sent");
             wait_for_metric(&server, "volley_parked_polls", |polls| polls == 1).await;
             drop(stream);
@@ -192,7 +196,8 @@ fn polls_by_http1_are_answered_on_a_drain() {
     let (authority, server) = secure(&[]);
     let ann = Session::on(&server, "tls.drain");
     run(async {
-        let poll = format!("GET /v1/poll?cursor=0&wait=50 HTTP/1.1\r\nHost: x\r\nVolley-Session: {}\r\n\r\n", ann.token);
+        let poll =
+            format!("GET /v1/poll?cursor=0&wait=50 HTTP/1.1\r\nHost: x\r\nVolley-Session: {}\r\n\r\n", ann.token);
         let mut stream = authority.connect(&server, "http/1.1").await;
         stream.write_all(poll.as_bytes()).await.expect("sent");
         let _idle = authority.connect(&server, "http/1.1").await;

@@ -49,7 +49,11 @@ pub(super) fn listener(flags: Said, file: Said, folder: &Path) -> Result<Option<
                 let names = all.iter().filter(|(is_there, _)| *is_there == there).map(|(_, name)| *name);
                 names.collect::<Vec<_>>().join(" and ")
             };
-            Err(BadConfig(format!("{} needs {}, too (or `listen`, `cert` and `key` in [tls])", which(true), which(false))))
+            Err(BadConfig(format!(
+                "{} needs {}, too (or `listen`, `cert` and `key` in [tls])",
+                which(true),
+                which(false)
+            )))
         }
     }
 }

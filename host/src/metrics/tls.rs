@@ -1,7 +1,7 @@
 //! What is counted of TLS.
 
-use super::counters::{Counters, Each as _, Label};
 use super::Labels;
+use super::counters::{Counters, Each as _, Label};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -51,7 +51,11 @@ impl TlsMetrics {
         };
         to.register("tls_handshakes", "TLS handshakes that succeeded", metrics.handshakes.clone());
         to.register("tls_handshake_failures", "TLS handshakes that failed", metrics.handshake_failures.clone());
-        to.register("tls_reloads", "Times that the files of the certificate were loaded anew, by what came of it", reloads);
+        to.register(
+            "tls_reloads",
+            "Times that the files of the certificate were loaded anew, by what came of it",
+            reloads,
+        );
         to.register(
             "tls_certificate_expires_seconds",
             "Until when the certificate is valid that is offered, in seconds since 1970; 0 without TLS",

@@ -43,7 +43,12 @@ impl Pem {
 
     /// The same of the same files only.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::new().chain_update(self.cert.len().to_le_bytes()).chain_update(&self.cert).chain_update(&self.key).finalize().into()
+        Sha256::new()
+            .chain_update(self.cert.len().to_le_bytes())
+            .chain_update(&self.cert)
+            .chain_update(&self.key)
+            .finalize()
+            .into()
     }
 
     /// What to offer; the files are for the words.
@@ -65,13 +70,17 @@ fn read(path: &Path, flag: &str) -> Result<Vec<u8>, BadCertificate> {
         let bytes_max = std::io::ErrorKind::FileTooLarge;
         if std::fs::metadata(path)?.len() > FILE_BYTES_MAX { Err(bytes_max.into()) } else { std::fs::read(path) }
     };
-    look().map_err(|error: std::io::Error| bad(path, flag, &format!("can't be read: {error}; is the path right, and may this user read it?")))
+    look().map_err(|error: std::io::Error| {
+        bad(path, flag, &format!("can't be read: {error}; is the path right, and may this user read it?"))
+    })
 }
 
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?;
     if chain.is_empty() {
-        return Err("has no certificate: it is to be PEM (BEGIN CERTIFICATE), the server's own first, then the chain".into());
+        return Err(
+            "has no certificate: it is to be PEM (BEGIN CERTIFICATE), the server's own first, then the chain".into()
+        );
     }
     Ok(chain)
 }
@@ -118,7 +127,15 @@ fn unusable(error: &Error, files: &TlsFiles) -> BadCertificate {
             );
             bad(&files.key, "--tls-key", &words)
         }
-        Error::InvalidCertificate(error) => bad(&files.cert, "--tls-cert", &format!("begins with no usable certificate: {error}")),
-        error => bad(&files.key, "--tls-key", &format!("has a key of no use for TLS, which takes RSA (2048 bits and more), ECDSA (P-256, P-384) and Ed25519: {error}")),
+        Error::InvalidCertificate(error) => {
+            bad(&files.cert, "--tls-cert", &format!("begins with no usable certificate: {error}"))
+        }
+        error => bad(
+            &files.key,
+            "--tls-key",
+            &format!(
+                "has a key of no use for TLS, which takes RSA (2048 bits and more), ECDSA (P-256, P-384) and Ed25519: {error}"
+            ),
+        ),
     }
 }

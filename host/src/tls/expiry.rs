@@ -10,7 +10,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// Seconds since 1970; none when these bytes are no certificate.
-pub fn of(certificate: &[u8]) -> Option<u64> {
+pub(super) fn of(certificate: &[u8]) -> Option<u64> {
     let (SEQUENCE, certificate, _) = element(certificate)? else { return None };
     let (SEQUENCE, mut fields, _) = element(certificate)? else { return None };
     if let (VERSION, _, rest) = element(fields)? {

@@ -40,7 +40,7 @@ pub(super) async fn serve(stream: TlsStream<Wire>, socket: &Arc<Socket>, node: &
         .max_buf_size(limits.request_head_bytes_max as usize)
         .serve_connection(io, service)
         .with_upgrades();
-    run(pin!(connection), |connection| connection.graceful_shutdown(), socket, node).await;
+    run(pin!(connection), http1::UpgradeableConnection::graceful_shutdown, socket, node).await;
 }
 
 /// The decrypted stream as hyper sees it. It knows where the connection is between two requests, and has our words for
@@ -54,7 +54,11 @@ struct Http1Io {
 }
 
 impl Read for Http1Io {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, mut to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut to: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         RECEIVED.with_borrow_mut(|received| {
             let length = received.len().min(to.remaining());
             let mut space = ReadBuf::new(&mut received[..length]);

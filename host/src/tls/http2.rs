@@ -47,7 +47,7 @@ pub(super) async fn serve(stream: TlsStream<Wire>, socket: &Arc<Socket>, node: &
     let streams = Streams::of(socket.clone(), node.shared.limits.clone());
     let service = service_fn(|request| answer(node.clone(), streams.clone(), request));
     let connection = settings(&node.shared.limits).serve_connection(TokioIo::new(stream), service);
-    run(pin!(connection), |connection| connection.graceful_shutdown(), socket, node).await;
+    run(pin!(connection), http2::Connection::graceful_shutdown, socket, node).await;
 }
 
 fn settings(limits: &Limits) -> http2::Builder<Here> {

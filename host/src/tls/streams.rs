@@ -37,13 +37,8 @@ pub(super) struct Stream {
 impl Streams {
     /// None yet.
     pub(super) fn of(socket: Arc<Socket>, limits: Arc<Limits>) -> Rc<Self> {
-        let streams = Self {
-            socket,
-            limits,
-            open: Cell::default(),
-            answering: Cell::default(),
-            resets: Cell::default(),
-        };
+        let streams =
+            Self { socket, limits, open: Cell::default(), answering: Cell::default(), resets: Cell::default() };
         streams.settle();
         Rc::new(streams)
     }

@@ -10,14 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A socket that TLS is spoken on.
 #[derive(Debug)]
-pub struct Wire {
+pub(super) struct Wire {
     served: Arc<Served>,
     limits: Arc<Limits>,
 }
 
 impl Wire {
     /// For as long as it is served.
-    pub fn new(served: Arc<Served>, limits: Arc<Limits>) -> Self {
+    pub(super) fn new(served: Arc<Served>, limits: Arc<Limits>) -> Self {
         Self { served, limits }
     }
 }

@@ -6,7 +6,7 @@ mod publish;
 mod sessions;
 mod subscriptions;
 
-pub use over_tls::{complaint, not_over_tls, took_too_long, too_many_requests, wants_tls};
+pub use over_tls::{complaint, not_over_tls, too_many_requests, took_too_long, wants_tls};
 pub use poll::{Held, cursor_too_high};
 pub use publish::{PublishCall, published};
 
