@@ -182,10 +182,9 @@ async fn flood(client: Http2, token: &str, time: Duration) -> u64 {
 #[test]
 fn a_rapid_reset_flood_is_thrown_out_and_does_not_hurt_others() {
     let (authority, server) = secure(&[]);
-    let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let flooding = scope.spawn(|| {
-            let thrown_out = run(async {
+            run(async {
                 let mut thrown_out = 0;
                 let started = Instant::now();
                 while started.elapsed() < Duration::from_secs(3) {
@@ -194,15 +193,13 @@ fn a_rapid_reset_flood_is_thrown_out_and_does_not_hurt_others() {
                     let began = Instant::now();
                     let sent = flood(client, &token, Duration::from_secs(3)).await;
                     thrown_out += u64::from(began.elapsed() < Duration::from_secs(3));
-                    assert!(sent > 100, "a flood: {sent}");
+                    assert!(sent >= 20, "a flood: {sent}");
                 }
                 thrown_out
-            });
-            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-            thrown_out
+            })
         });
         let mut slowest = Duration::ZERO;
-        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+        while !flooding.is_finished() {
             let started = Instant::now();
             Connection::open(&server.listen).call(&post("/v1/sessions")).expect(201);
             slowest = slowest.max(started.elapsed());
@@ -212,6 +209,28 @@ fn a_rapid_reset_flood_is_thrown_out_and_does_not_hurt_others() {
     });
     server.wait_for_metric("volley_http2_requests", 0);
     server.wait_for_metric("volley_parked_polls", 0);
+}
+
+/// Streams that were looked at before they are taken back: what h2 counts does not see them.
+#[test]
+fn a_peer_that_takes_back_more_than_it_may_is_thrown_out() {
+    let (authority, server) = secure(&["--limit", "h2_resets_per_s_max=50"]);
+    run(async {
+        let client = authority.http2(&server).await;
+        let mut tokens = Vec::new();
+        for _ in 0..120 {
+            tokens.push(client.session("http2.resets").await);
+        }
+        let mut waiting = Vec::new();
+        for token in &tokens {
+            waiting.push(client.send(request(Method::GET, &poll(0), Some(token))).await);
+        }
+        wait_for_metric(&server, "volley_parked_polls", |polls| polls == 120).await;
+        drop(waiting);
+        let _ = in_time(client.driven).await.expect("a task");
+        wait_for_metric(&server, "volley_tls_connections", |connections| connections == 0).await;
+        wait_for_metric(&server, "volley_parked_polls", |polls| polls == 0).await;
+    });
 }
 
 /// It grants the answer no window: what it does not take is cut off, and the messages stay.

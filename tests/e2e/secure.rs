@@ -101,7 +101,7 @@ impl Authority {
         // A common name is the only text in it that is of our making.
         let text = String::from_utf8_lossy(&chain[0]).into_owned();
         let at = text.find("named-").unwrap_or_else(|| panic!("no name: {text}"));
-        text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
+        text[at..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
     }
 
     /// A connection by HTTP/2.
