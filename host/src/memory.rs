@@ -10,9 +10,10 @@ use crate::limits::Limits;
 const EVENT_BYTES: u64 = 256;
 /// What a connection weighs while it is served, besides the head of its request: about. A parked poll is 1.5 KB.
 const CONNECTION_BYTES: u64 = 16 << 10;
-/// What a connection weighs besides on which TLS is spoken, and a request over HTTP/2 besides its head: about.
+/// What a connection on which TLS is spoken weighs besides (27 KiB with a poll that waits, more amid a handshake), and a
+/// request over HTTP/2 besides its head (5 KiB for a poll that waits): about.
 const TLS_CONNECTION_BYTES: u64 = 64 << 10;
-const STREAM_BYTES: u64 = 4 << 10;
+const STREAM_BYTES: u64 = 8 << 10;
 /// What a membership weighs: about.
 const MEMBERSHIP_BYTES: u64 = 100;
 /// What a timer weighs besides its data, and an idempotency key: about.

@@ -199,26 +199,24 @@ impl Socket {
         self.sealed.store(true, Relaxed);
     }
 
-    /// Its time is up. Where TLS is spoken, its task has some time to say goodbye first.
-    pub fn shut_down(&self) {
-        if self.sealed.load(Relaxed) && !self.cut_off.load(Relaxed) {
-            self.responding_until(Limits::second_in(GOODBYE_MS));
-            self.call_task();
-        } else {
-            self.cut_off();
+    /// Its time is up: it is shut down. Where TLS is spoken, its task has some time to say goodbye first.
+    pub fn time_is_up(&self) {
+        if !self.sealed.load(Relaxed) || self.cut_off.swap(true, Relaxed) {
+            return self.shut_down();
+        }
+        self.responding_until(Limits::second_in(GOODBYE_MS));
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.wake();
         }
     }
 
     /// Ends the connection from outside: whoever reads finds the end of the stream, and hyper's task, which may not read, is
     /// woken.
-    pub fn cut_off(&self) {
+    pub fn shut_down(&self) {
+        self.cut_off.store(true, Relaxed);
         // It fails only where the peer was faster.
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
-        self.call_task();
-    }
-
-    fn call_task(&self) {
-        self.cut_off.store(true, Relaxed);
         let task = self.task.lock().take();
         if let Some(task) = task {
             task.wake();

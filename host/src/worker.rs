@@ -162,7 +162,7 @@ fn sweep_chunk(connections: &mut Vec<Weak<Socket>>, from: usize, now_s: u32, dra
             continue;
         };
         if socket.expired(now_s) || (draining && socket.is_idle()) {
-            socket.shut_down();
+            socket.time_is_up();
         }
         at += 1;
     }

@@ -10,7 +10,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,10 +65,6 @@ impl Authority {
 
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("UTF-8").into()
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.0.path()
     }
 
     /// A server that speaks TLS with that certificate.

@@ -68,7 +68,7 @@ impl Streams {
         let count = if second == now { count + 1 } else { 1 };
         self.resets.set((now, count));
         if count > self.limits.h2_resets_per_s_max {
-            self.socket.cut_off();
+            self.socket.shut_down();
         }
     }
 }
