@@ -6,6 +6,7 @@ use crate::limits::OFF;
 use crate::metrics::{AcceptError, Denied, Metrics};
 use crate::shared::Shared;
 use crate::tally::{Place, Tally};
+use crate::workers::Workers;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -35,9 +36,8 @@ pub struct Fresh {
     pub place: Option<Box<Place<IpAddr>>>,
 }
 
-/// What the threads share.
-struct Door {
-    listener: Arc<TcpListener>,
+/// Who is let in, whichever listener they come to.
+pub struct Entrance {
     shared: Arc<Shared>,
     proxies: Proxies,
     by_address: Tally<IpAddr>,
@@ -53,16 +53,22 @@ pub fn bind(address: SocketAddr, backlog: Option<u32>) -> io::Result<TcpListener
 }
 
 impl Acceptor {
-    /// Starts accepting, on so many threads.
-    pub fn start(listener: TcpListener, loops: usize, shared: Arc<Shared>, proxies: Proxies) -> io::Result<Self> {
+    /// Starts accepting, on so many threads; what is accepted is handed over to the workers.
+    pub fn start(
+        listener: TcpListener,
+        loops: usize,
+        entrance: &Arc<Entrance>,
+        hand_over: impl Fn(&Workers, Fresh) + Clone + Send + 'static,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let listener = Arc::new(listener);
-        let door = Arc::new(Door { listener: listener.clone(), shared, proxies, by_address: Tally::default() });
         let start = |index| {
-            let door = door.clone();
-            std::thread::Builder::new().name(format!("accept-{index}")).spawn(move || door.accept())
+            let (listener, entrance, hand_over) = (listener.clone(), entrance.clone(), hand_over.clone());
+            let thread = std::thread::Builder::new().name(format!("accept-{index}"));
+            thread.spawn(move || entrance.accept(&listener, hand_over))
         };
-        Ok(Self { address, listener, threads: (0..loops).map(start).collect::<io::Result<_>>()? })
+        let threads = (0..loops).map(start).collect::<io::Result<_>>()?;
+        Ok(Self { address, listener, threads })
     }
 
     /// Stops accepting; further connects are refused.
@@ -75,14 +81,19 @@ impl Acceptor {
     }
 }
 
-impl Door {
-    fn accept(&self) {
+impl Entrance {
+    /// With nobody in it.
+    pub fn new(shared: Arc<Shared>, proxies: Proxies) -> Self {
+        Self { shared, proxies, by_address: Tally::default() }
+    }
+
+    fn accept(&self, listener: &TcpListener, hand_over: impl Fn(&Workers, Fresh)) {
         loop {
-            match self.listener.accept() {
+            match listener.accept() {
                 Ok((stream, peer)) => {
                     self.shared.metrics.accepted.inc();
                     if let Some(fresh) = self.let_in(stream, peer.ip()) {
-                        self.shared.workers.adopt(fresh);
+                        hand_over(&self.shared.workers, fresh);
                     }
                 }
                 // Shut down.

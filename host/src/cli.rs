@@ -30,8 +30,8 @@ enum Command {
     /// Run the server
     ///
     /// Without a config the bundled rules are mounted: `chat` on chat.> and `topic` on everything else. The first line
-    /// on stdout is `volley ready listen=ADDR admin=ADDR`; the log goes to stderr. SIGTERM or Ctrl-C drains: parked
-    /// polls are answered, accepted events are routed, then it exits with 0.
+    /// on stdout is `volley ready listen=ADDR admin=ADDR`, with `tls=ADDR` behind it if that was asked for; the log goes
+    /// to stderr. SIGTERM or Ctrl-C drains: parked polls are answered, accepted events are routed, then it exits with 0.
     Serve(Box<Flags>),
     /// Build a rule, serve it, and swap it on each save
     ///
@@ -300,7 +300,8 @@ fn raise_open_files() -> Option<u64> {
 
 fn print_ready(server: &Server) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "volley ready listen={} admin={}", server.listen, server.admin)?;
+    let tls = server.tls.map(|tls| format!(" tls={tls}")).unwrap_or_default();
+    writeln!(out, "volley ready listen={} admin={}{tls}", server.listen, server.admin)?;
     let url = format!("http://{}", server.listen);
     let token = server.admin_token_file.as_ref().map(|path| format!("\nAdmin token:  {}", path.display()));
     let token = token.unwrap_or_default();

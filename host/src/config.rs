@@ -27,11 +27,14 @@ mod durable;
 mod place;
 #[path = "config/signing.rs"]
 mod signing;
+#[path = "config/tls.rs"]
+mod tls;
 
 pub use auth::AuthConfig;
 pub use data::Data;
 pub use durable::Durable;
 use place::Place;
+pub use tls::{TlsConfig, TlsFiles};
 
 /// Every bound, for the end of `serve --help`.
 pub fn limits_help() -> String {
@@ -50,6 +53,16 @@ pub struct Flags {
     /// Where clients connect; port 0 takes a free one, which is printed [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", env = "VOLLEY_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Where clients connect with TLS, besides `--listen`: HTTP/2 or HTTP/1.1, as they choose; needs the two files below
+    #[arg(long, value_name = "ADDR", env = "VOLLEY_TLS_LISTEN")]
+    tls_listen: Option<SocketAddr>,
+    /// The certificate, PEM: the server's own first, then the chain. It is loaded anew when the file changes and on SIGHUP,
+    /// and open connections go on
+    #[arg(long, value_name = "FILE", env = "VOLLEY_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase
+    #[arg(long, value_name = "FILE", env = "VOLLEY_TLS_KEY")]
+    tls_key: Option<PathBuf>,
     /// Where operators connect; anything but loopback needs the admin token [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "VOLLEY_ADMIN")]
     admin: Option<SocketAddr>,
@@ -193,6 +206,8 @@ pub enum AdminToken {
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where they connect with TLS.
+    pub tls: Option<TlsConfig>,
     /// Where operators connect.
     pub admin: SocketAddr,
     /// What the admin listener may be called.
@@ -253,6 +268,7 @@ struct File {
     backlog: Option<u32>,
     trusted_proxies: Option<Spanned<Vec<String>>>,
     auth: auth::FileAuth,
+    tls: tls::Said,
     cors: FileCors,
     limits: Limits,
     plugins: BTreeMap<String, FilePlugin>,
@@ -321,10 +337,13 @@ impl Flags {
                 Data::PerUser(_) | Data::Off => None,
             }),
         };
+        let tls = tls::Said { listen: self.tls_listen, cert: self.tls_cert, key: self.tls_key };
+        let tls = tls::listener(tls, file.tls, &folder)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = |number: Option<u16>, otherwise: usize| number.map_or(otherwise, usize::from).max(1);
         Ok(Config {
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            tls,
             admin,
             admin_hosts: [self.admin_hosts, file.admin_hosts].concat(),
             admin_token,

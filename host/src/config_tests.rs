@@ -152,6 +152,24 @@ fn a_wrong_signing_key_is_told() {
 }
 
 #[test]
+fn a_listener_for_tls_has_its_files() {
+    let text = "[tls]\nlisten = \"127.0.0.1:1\"\ncert = \"cert.pem\"\nkey = \"/there/key.pem\"\n";
+    let tls = with_file(text, &["--tls-listen", "127.0.0.1:2"]).unwrap().tls.expect("a listener");
+    assert_eq!(tls.listen.port(), 2);
+    assert!(tls.files.cert.ends_with("cert.pem") && tls.files.cert.is_absolute(), "beside the config");
+    assert_eq!(tls.files.key, PathBuf::from("/there/key.pem"));
+    for (args, words) in [
+        (&["--tls-listen", "127.0.0.1:2"][..], "--tls-cert FILE and --tls-key FILE"),
+        (&["--tls-cert", "x", "--tls-key", "y"], "needs --tls-listen ADDR"),
+        (&["--tls-listen", "127.0.0.1:2", "--tls-cert", "x"], "needs --tls-key FILE"),
+    ] {
+        let wrong = resolve(args).unwrap_err().to_string();
+        assert!(wrong.contains(words), "{wrong}");
+    }
+    assert_eq!(resolve(&[]).unwrap().tls, None);
+}
+
+#[test]
 fn the_example_file_says_the_defaults() {
     let example = with_file(include_str!("../../examples/volley.toml"), &[]).unwrap();
     let default = resolve(&[]).unwrap();

@@ -132,7 +132,7 @@ async fn answer_at_once(served: &Served, node: &Node, mut poll: PollCall) -> io:
 }
 
 /// Writes this thread's answer, as long as some of it leaves within each `write_ms`.
-async fn write_answer(served: &Served, node: &Node) -> io::Result<()> {
+pub(crate) async fn write_answer(served: &Served, node: &Node) -> io::Result<()> {
     let limits = &node.shared.limits;
     let rest = bare::with_answer(|answer| served.socket().write_now(answer.whole(), limits))?;
     let goes_on = || served.socket().responding_until(Limits::second_in(limits.write_ms));
@@ -143,7 +143,7 @@ async fn write_answer(served: &Served, node: &Node) -> io::Result<()> {
 }
 
 /// Ends our side and waits for the peer to end its own.
-async fn last_words(served: &Served) -> io::Result<()> {
+pub(crate) async fn last_words(served: &Served) -> io::Result<()> {
     served.socket().shut_write();
     served.socket().responding_until(Limits::second_in(LAST_WORDS_MS));
     let mut bytes_left = LAST_WORDS_BYTES_MAX;

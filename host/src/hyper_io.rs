@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 
 thread_local! {
     /// What hyper lends is not initialised: it is received here, and copied.
-    static RECEIVED: RefCell<Box<[u8; RECV_BYTES]>> = RefCell::new(Box::new([0; RECV_BYTES]));
+    pub(crate) static RECEIVED: RefCell<Box<[u8; RECV_BYTES]>> = RefCell::new(Box::new([0; RECV_BYTES]));
 }
 
 /// The socket, in the reactor for as long as this lives.
@@ -61,6 +61,16 @@ impl Served {
         .await;
     }
 
+    /// The first byte that comes, which stays; none when the connection ends before.
+    pub async fn first_byte(&self) -> Option<u8> {
+        loop {
+            let mut ready = self.0.readable().await.ok()?;
+            if let Ok(byte) = ready.try_io(|fd| fd.get_ref().peek()) {
+                return byte.ok()?;
+            }
+        }
+    }
+
     /// Reads and forgets; how much, nothing at the end of the stream.
     pub async fn skip(&self) -> io::Result<usize> {
         poll_fn(|context| RECEIVED.with_borrow_mut(|received| self.poll_recv(context, &mut received[..]))).await
@@ -77,7 +87,8 @@ impl Served {
         Ok(())
     }
 
-    fn poll_recv(&self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Receives what has come, as a future.
+    pub(crate) fn poll_recv(&self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let Poll::Ready(ready) = self.0.poll_read_ready(context) else { return Poll::Pending };
             let mut got = None;
@@ -97,7 +108,8 @@ impl Served {
         }
     }
 
-    fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Sends what the socket takes, as a future.
+    pub(crate) fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             // Straight to the kernel: the reactor does not know yet that a socket which has just come takes something, and
             // hyper does not wait for the last answer of a connection if that is not taken at once.
@@ -202,7 +214,7 @@ impl Write for HyperIo {
 
 /// Where hyper's own answer to a head that it could not parse begins: all of ours have `Cache-Control`. No body has a line
 /// break as it is, so this is never found in one.
-fn bare_complaint(written: &[u8]) -> Option<usize> {
+pub(crate) fn bare_complaint(written: &[u8]) -> Option<usize> {
     let begin = memchr::memmem::rfind(written, b"HTTP/1.1 4")?;
     let head = &written[begin..];
     let is_bare = head.ends_with(b"\r\n\r\n") && memchr::memmem::find(head, b"\r\ncache-control: ").is_none();

@@ -39,6 +39,7 @@ pub mod shadow;
 pub mod socket;
 pub mod stream;
 pub mod streaming;
+pub mod tls;
 pub mod unsent;
 pub mod volley;
 pub mod worker;

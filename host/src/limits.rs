@@ -124,6 +124,21 @@ limits! {
     request_ms = 60_000;
     /// Time in which a client must read some of an answer; else the connection is closed, and the messages stay.
     write_ms = 30_000;
+    /// Connections to the TLS listener at once, of `connections_max`; a further one is closed at once.
+    tls_connections_max = 100_000;
+    /// Time for the handshake of TLS; then the connection is closed.
+    tls_handshake_ms = 10_000;
+    /// Requests of one HTTP/2 connection at once, polls that wait included; the peer is told, and a further one is refused.
+    h2_streams_max = 256;
+    /// Requests over HTTP/2 at once, of all connections; a further one is a 503.
+    h2_requests_max = 1_000_000;
+    /// Bytes of bodies that an HTTP/2 connection may send, and each of its requests, before they are asked for.
+    h2_window_bytes_max = 64 * KIB;
+    /// Requests that a peer over HTTP/2 takes back in a second, before they are answered; more is a flood, which ends its
+    /// connection.
+    h2_resets_per_s_max = 1_000;
+    /// How often an HTTP/2 peer is asked whether it is there; one that does not answer within `write_ms` is not.
+    h2_ping_ms = 30_000;
     /// Events waiting in one lane; a publisher gets 503 with Retry-After beyond. Exits and timers have their own places.
     lane_queue_events_max = 4_096;
     /// Bytes of event data waiting in one lane; 503 beyond.
@@ -274,6 +289,12 @@ impl Limits {
             (self.request_head_bytes_max >= 8 * KIB, "request_head_bytes_max is at least 8192"),
             (self.socket_calls_max >= 1, "socket_calls_max is at least 1"),
             (self.heartbeat_ms >= 100, "heartbeat_ms is at least 100"),
+            (
+                (65_535..=0x7fff_ffff).contains(&self.h2_window_bytes_max),
+                "h2_window_bytes_max is from 65535 to 2147483647",
+            ),
+            ((1..=u64::from(u32::MAX)).contains(&self.h2_streams_max), "h2_streams_max is from 1 to 4294967295"),
+            (self.h2_ping_ms >= 100, "h2_ping_ms is at least 100"),
             (self.route_ms_max >= 10, "route_ms_max is at least 10"),
             ((1..=16_384).contains(&self.instances_max), "instances_max is from 1 to 16384"),
             (self.rollback_traps_max >= 1, "rollback_traps_max is at least 1"),

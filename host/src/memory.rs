@@ -10,6 +10,10 @@ use crate::limits::Limits;
 const EVENT_BYTES: u64 = 256;
 /// What a connection weighs while it is served, besides the head of its request: about. A parked poll is 1.5 KB.
 const CONNECTION_BYTES: u64 = 16 << 10;
+/// What a connection on which TLS is spoken weighs besides (27 KiB with a poll that waits, more amid a handshake), and a
+/// request over HTTP/2 besides its head (5 KiB for a poll that waits): about.
+const TLS_CONNECTION_BYTES: u64 = 64 << 10;
+const STREAM_BYTES: u64 = 8 << 10;
 /// What a membership weighs: about.
 const MEMBERSHIP_BYTES: u64 = 100;
 /// What a timer weighs besides its data, and an idempotency key: about.
@@ -28,11 +32,13 @@ pub struct Counts {
     pub plugins: u64,
     /// Whether pushed components stay in memory.
     pub is_ephemeral: bool,
+    /// Whether there is a listener for TLS.
+    pub has_tls: bool,
 }
 
 /// Bytes at most, by what they are for.
 pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
-    let Counts { lanes, plugins, is_ephemeral } = *counts;
+    let Counts { lanes, plugins, is_ephemeral, has_tls } = *counts;
     let waiting = limits.lane_queue_events_max + limits.lane_slow_events_max + limits.lane_batch_events_max;
     vec![
         ("sessions", limits.sessions_bytes_max),
@@ -44,6 +50,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         // Of the active version, of the one before, and of the next one during a swap; with one config each.
         ("instances", 3 * lanes * limits.instance_bytes_max),
         ("connections", limits.connections_max * (CONNECTION_BYTES + limits.request_head_bytes_max)),
+        ("TLS", if has_tls { tls(limits) } else { 0 }),
         ("bodies", limits.bodies_bytes_max),
         ("unsent", limits.unsent_bytes_max),
         ("frames", limits.frames_bytes_max),
@@ -60,6 +67,14 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("tickets", limits.tickets_max * TICKET_BYTES),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]
+}
+
+/// What is encrypted, what bodies may bring unasked, and what is asked for.
+fn tls(limits: &Limits) -> u64 {
+    let connections = limits.tls_connections_max.min(limits.connections_max);
+    connections * (TLS_CONNECTION_BYTES + limits.h2_window_bytes_max)
+        + limits.h2_requests_max.min(connections.saturating_mul(limits.h2_streams_max))
+            * (STREAM_BYTES + limits.request_head_bytes_max)
 }
 
 /// What is kept for operators, and what those who follow have not read yet.
@@ -83,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_bound_that_is_lowered_lowers_the_sum() {
-        let counts = Counts { lanes: 2, plugins: 1, is_ephemeral: true };
+        let counts = Counts { lanes: 2, plugins: 1, is_ephemeral: true, has_tls: true };
         let sum = |limits: &Limits| super::bounds(limits, &counts).iter().map(|(_, bytes)| bytes).sum::<u64>();
         let default = sum(&Limits::default());
         let bounds = ["mailboxes_bytes_max", "lane_queue_bytes_max", "instance_bytes_max", "tables_bytes_max"];

@@ -3,9 +3,11 @@
 
 mod counters;
 mod plugin;
+mod tls;
 
 pub use counters::{AcceptError, Counters, Denied, Label, RolledBackBy, ShadowResult};
 pub use plugin::PluginMetrics;
+pub use tls::{TlsMetrics, TlsReload};
 
 use crate::histogram::Histogram;
 use counters::Each as _;
@@ -43,6 +45,8 @@ pub struct Metrics {
     pub table_commit: Histogram,
     /// Commits that failed.
     pub table_commit_failures: Counter,
+    /// What is counted of TLS.
+    pub tls: TlsMetrics,
 }
 
 /// What the server knows anyway, at the moment of asking.
@@ -101,6 +105,10 @@ numbers! {
     "frame_bytes" frame_bytes;
     /// Open client connections.
     "connections" connections;
+    /// Open client connections to the TLS listener.
+    "tls_connections" tls_connections;
+    /// Requests over HTTP/2 that are being served, polls that wait included.
+    "http2_requests" http2_requests;
     /// Bytes of all messages in mailboxes.
     "message_bytes" message_bytes;
     /// Bytes of request bodies that are being received.
@@ -163,6 +171,7 @@ impl Default for Metrics {
             "Batches of changes of durable tables that could not be written, and were tried again",
             table_commit_failures.clone(),
         );
+        let tls = TlsMetrics::register(&mut registry);
         let by_plugin = plugin::Families::default();
         by_plugin.register(&mut registry);
         Self {
@@ -179,6 +188,7 @@ impl Default for Metrics {
             worker_volley,
             table_commit,
             table_commit_failures,
+            tls,
         }
     }
 }

@@ -50,7 +50,10 @@ fn parse(text: &str) -> Vec<Scraped> {
 fn check(family: &Scraped) {
     let Scraped { name, help, kind, samples } = family;
     assert!(help.ends_with('.') && !help.ends_with("..") && !samples.is_empty(), "{family:?}");
-    assert!(name.strip_prefix("volley_").unwrap().chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+    assert!(
+        name.strip_prefix("volley_").unwrap().chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+        "{name}"
+    );
     let suffixes: BTreeSet<&str> = samples.iter().map(|(suffix, ..)| &**suffix).collect();
     let expected: &[&str] = match &**kind {
         "counter" => &["_total"],
@@ -156,6 +159,7 @@ fn the_page_lists_the_values_of_labels() {
         values::<ShadowResult>(),
         values::<AcceptError>(),
         values::<Denied>(),
+        values::<TlsReload>(),
     ];
     for (name, value) in values.into_iter().flatten() {
         let listed = |line: &str| line.starts_with(&format!("| `{name}` ")) && line.contains(&format!("`{value}`"));

@@ -4,7 +4,7 @@
 //! waited long enough. Control plane: this runtime, with the admin listener and the timers; nothing that happens to
 //! clients keeps operators out.
 
-use crate::accept::{self, Acceptor};
+use crate::accept::{self, Acceptor, Entrance};
 use crate::admin_token;
 use crate::auth::Auth;
 use crate::config::{Config, Data};
@@ -18,6 +18,7 @@ use crate::protocol::admin::{self, Door, Operators};
 use crate::routes::Routes;
 use crate::shared::Shared;
 use crate::tables::{Changes, Keeping, Unwritten};
+use crate::tls::renewal::Renewal;
 use crate::volley::Writer;
 use crate::watch::Watch;
 use crate::worker;
@@ -49,6 +50,8 @@ const DRAINED_POLLS_PER_S: u64 = 10_000;
 pub struct Server {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where they connect with TLS.
+    pub tls: Option<SocketAddr>,
     /// Where operators connect.
     pub admin: SocketAddr,
     /// Where operators find their token.
@@ -56,7 +59,7 @@ pub struct Server {
     /// What changes plugins and routes.
     pub deployer: Arc<Deployer>,
     node: Arc<Node>,
-    acceptor: Acceptor,
+    acceptors: Vec<Acceptor>,
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     stop_workers: watch::Sender<bool>,
     write_behind: WriteBehind,
@@ -69,6 +72,11 @@ impl Server {
         let auth = Arc::new(Auth::start(&config.auth, config.limits.token_leeway_ms)?);
         let listener =
             accept::bind(config.listen, config.backlog).with_context(|| in_use("--listen", config.listen))?;
+        let tls_listener = config
+            .tls
+            .as_ref()
+            .map(|tls| accept::bind(tls.listen, config.backlog).with_context(|| in_use("--tls-listen", tls.listen)));
+        let tls_listener = tls_listener.transpose()?;
         let admin_listener = TcpListener::bind(config.admin).await.with_context(|| in_use("--admin", config.admin))?;
         let admin = admin_listener.local_addr()?;
         // Before the token is written there: another server may work with the folder.
@@ -81,6 +89,7 @@ impl Server {
         let unwritten = keeping.unwritten.clone();
         let kept = disk.opened().map_or(Ok(Changes::new()), |folder| folder.tables().load(state.stage))?;
         let shared = Arc::new(Shared::new(0, config.limits.clone(), workers).keeping(keeping, kept));
+        let renewal = config.tls.as_ref().map(|tls| Renewal::start(&tls.files, &shared)).transpose()?;
         let write_behind = WriteBehind::start(unwritten, disk.clone(), shared.clone())?;
         let node = Node::new(shared.clone(), Routes::default(), config.cors.clone());
         let node = Arc::new(node.with_doors(auth.clone(), config.trusted_proxies.clone()));
@@ -88,7 +97,8 @@ impl Server {
         let deployer = Deployer::start(node.clone(), &config, (disk, state), alarms).await?;
         let plugins = node.routes.load().plugins().len() as u64;
         let is_ephemeral = config.data == Data::Off;
-        let counts = Counts { lanes: plugins * config.lanes as u64, plugins, is_ephemeral };
+        let has_tls = config.tls.is_some();
+        let counts = Counts { lanes: plugins * config.lanes as u64, plugins, is_ephemeral, has_tls };
         tracing::info!("memory at most, by the limits: {}", memory::words(&memory::bounds(&shared.limits, &counts)));
 
         let (stop_workers, stopped) = watch::channel(false);
@@ -107,16 +117,23 @@ impl Server {
         spawn_local(roll_back(deployer.clone(), alarmed));
         spawn_local(fire_timers(node.clone()));
         let ticking = start_ticking(node.clone())?;
-        let acceptor = Acceptor::start(listener, config.accept_loops, shared, config.trusted_proxies.clone())?;
-        let listen = acceptor.address;
+        let entrance = Arc::new(Entrance::new(shared, config.trusted_proxies.clone()));
+        let mut acceptors = vec![Acceptor::start(listener, config.accept_loops, &entrance, Workers::adopt)?];
+        if let Some((listener, renewal)) = tls_listener.zip(renewal) {
+            let tls = renewal.tls();
+            let hand_over = move |workers: &Workers, fresh| workers.adopt_tls(fresh, tls.clone());
+            acceptors.push(Acceptor::start(listener, config.accept_loops, &entrance, hand_over)?);
+            spawn_local(renewal.run());
+        }
         let admin_token_file = admin_token.file;
         Ok(Self {
-            listen,
+            listen: acceptors[0].address,
+            tls: acceptors.get(1).map(|acceptor| acceptor.address),
             admin,
             admin_token_file,
             deployer,
             node,
-            acceptor,
+            acceptors,
             workers,
             stop_workers,
             write_behind,
@@ -135,7 +152,7 @@ impl Server {
         let spread = Duration::from_millis(polls * 1000 / DRAINED_POLLS_PER_S).min(bound / 2);
         tracing::info!(polls, connections = shared.workers.connections.load(Relaxed), "draining");
         self.node.begin_drain(1000 + spread.as_millis() as u64);
-        self.acceptor.stop();
+        self.acceptors.iter_mut().for_each(Acceptor::stop);
         // The lanes first: what was accepted is delivered before the polls that wait for it are ended.
         let node = self.node.clone();
         let finish = tokio::task::spawn_blocking(move || {

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Waker};
 
+/// Time for a task to say that its connection ends, before it is ended.
+const GOODBYE_MS: u64 = 1_000;
 /// What one recv takes at most; heads are far smaller, large bodies take several.
 pub const RECV_BYTES: usize = 16 << 10;
 
@@ -73,6 +75,8 @@ pub struct Socket {
     cut_off: AtomicBool,
     /// Pings that nothing came after.
     pings: AtomicU8,
+    /// TLS is spoken on it.
+    sealed: AtomicBool,
     report: Report,
     /// The task in which hyper serves it.
     task: Mutex<Option<Waker>>,
@@ -116,6 +120,7 @@ impl Socket {
             blocked: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             pings: AtomicU8::new(0),
+            sealed: AtomicBool::new(false),
             report: Report::default(),
             task: Mutex::default(),
         }
@@ -200,6 +205,28 @@ impl Socket {
         let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 
+    /// TLS is spoken on it from now on: its task alone knows how to say that it ends.
+    pub fn seal(&self) {
+        self.sealed.store(true, Relaxed);
+    }
+
+    /// Whether TLS is spoken on it.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Relaxed)
+    }
+
+    /// Its time is up: it is shut down. Where TLS is spoken, its task has some time to say goodbye first.
+    pub fn time_is_up(&self) {
+        if !self.sealed.load(Relaxed) || self.cut_off.swap(true, Relaxed) {
+            return self.shut_down();
+        }
+        self.responding_until(Limits::second_in(GOODBYE_MS));
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     /// Ends the connection from outside: whoever reads finds the end of the stream, and hyper's task, which may not read, is
     /// woken.
     pub fn shut_down(&self) {
@@ -268,6 +295,12 @@ impl Socket {
         (&self.stream).read(space)
     }
 
+    /// The first byte that has come, which stays; none at the end of the stream.
+    pub fn peek(&self) -> io::Result<Option<u8>> {
+        let mut one = [0];
+        Ok((self.stream.peek(&mut one)? > 0).then_some(one[0]))
+    }
+
     /// Whether nobody can be answered any more: it was ended from outside, or reset by the peer.
     pub fn is_lost(&self) -> bool {
         self.cut_off.load(Relaxed) || self.has_error()
@@ -327,7 +360,7 @@ impl Socket {
         self.call_again();
     }
 
-    /// A ping goes out; false when the peer has answered none of [`PINGS_UNANSWERED_MAX`].
+    /// A ping goes out; false when the peer has answered none of the last two.
     pub fn expect_pong(&self) -> bool {
         self.pings.fetch_add(1, Relaxed) < PINGS_UNANSWERED_MAX
     }

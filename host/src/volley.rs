@@ -66,15 +66,19 @@ impl Writer {
                 socket.answer(self.answer.whole(), limits);
             }
             AnswerTo::Held(request) => {
-                let answer = match Unsent::keep(self.answer.body(), limits) {
-                    Some(body) => (self.answer.status(), Bytes::from_owner(body)),
-                    None => too_much_waits(),
-                };
                 // It fails only when the client has gone; the messages stay in the mailbox.
-                let _ = request.send(answer);
+                let _ = request.send(kept(&self.answer, limits));
             }
             AnswerTo::Stream(_, socket) => socket.end_stream(self.answer.whole(), limits),
         }
+    }
+}
+
+/// Status and body of an answer that waits for its reader in memory.
+pub fn kept(answer: &Answer, limits: &Limits) -> (u16, Bytes) {
+    match Unsent::keep(answer.body(), limits) {
+        Some(body) => (answer.status(), Bytes::from_owner(body)),
+        None => too_much_waits(),
     }
 }
 

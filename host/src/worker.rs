@@ -10,6 +10,7 @@ use crate::node::Node;
 use crate::protocol::client::Leaving;
 use crate::reactor;
 use crate::socket::{Home, Socket};
+use crate::tls::{self, Tls};
 use crate::volley::Writer;
 use crate::workers::Inbox;
 use bytes::Bytes;
@@ -51,6 +52,7 @@ pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Re
         left,
     });
     runtime.spawn_local(adopt(worker.clone(), inbox.connections));
+    runtime.spawn_local(adopt_tls(worker.clone(), inbox.tls));
     runtime.spawn_local(take_back(worker.clone(), leaving));
     runtime.spawn_local(answer(node.clone(), inbox.volleys));
     runtime.spawn_local(sweep(worker.clone()));
@@ -65,11 +67,16 @@ pub fn run(worker: usize, node: &Arc<Node>, inbox: Inbox, mut stopped: watch::Re
 
 async fn adopt(worker: Rc<Worker>, mut fresh: UnboundedReceiver<Fresh>) {
     while let Some(fresh) = fresh.recv().await {
-        let is_ready = fresh.stream.set_nonblocking(true).is_ok();
-        let socket = Arc::new(Socket::new(fresh, worker.home.clone()));
-        if is_ready {
-            worker.connections.borrow_mut().push(Arc::downgrade(&socket));
+        if let Some(socket) = worker.enlist(fresh) {
             worker.bare.borrow_mut().add(socket, &worker.node);
+        }
+    }
+}
+
+async fn adopt_tls(worker: Rc<Worker>, mut fresh: UnboundedReceiver<(Fresh, Arc<Tls>)>) {
+    while let Some((fresh, tls)) = fresh.recv().await {
+        if let Some(socket) = worker.enlist(fresh) {
+            tokio::task::spawn_local(tls::connection::serve(socket, worker.node.clone(), tls));
         }
     }
 }
@@ -101,6 +108,14 @@ async fn take_back(worker: Rc<Worker>, mut left: UnboundedReceiver<(Arc<Socket>,
 }
 
 impl Worker {
+    /// A fresh connection, which the sweep looks at from now on. None if the system will not have it.
+    fn enlist(&self, fresh: Fresh) -> Option<Arc<Socket>> {
+        let is_ready = fresh.stream.set_nonblocking(true).is_ok();
+        let socket = Arc::new(Socket::new(fresh, self.home.clone()));
+        self.connections.borrow_mut().push(Arc::downgrade(&socket));
+        is_ready.then_some(socket)
+    }
+
     /// Has hyper serve what is no plain poll.
     fn serve(&self, socket: Arc<Socket>, bytes: Bytes) {
         let (node, left) = (self.node.clone(), self.left.clone());
@@ -151,7 +166,7 @@ fn sweep_chunk(connections: &mut Vec<Weak<Socket>>, from: usize, now_s: u32, dra
             continue;
         };
         if socket.expired(now_s) || (draining && socket.is_idle()) {
-            socket.shut_down();
+            socket.time_is_up();
         }
         at += 1;
     }

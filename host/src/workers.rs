@@ -3,6 +3,7 @@
 
 use crate::accept::Fresh;
 use crate::pid::Pid;
+use crate::tls::Tls;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -12,12 +13,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub struct Inbox {
     /// Fresh connections.
     pub connections: UnboundedReceiver<Fresh>,
+    /// Fresh connections to the TLS listener, and what they are offered.
+    pub tls: UnboundedReceiver<(Fresh, Arc<Tls>)>,
     /// Sessions of a large volley whose polls are to be answered.
     pub volleys: UnboundedReceiver<Vec<Pid>>,
 }
 
 struct Outbox {
     connections: UnboundedSender<Fresh>,
+    tls: UnboundedSender<(Fresh, Arc<Tls>)>,
     volleys: UnboundedSender<Vec<Pid>>,
 }
 
@@ -34,8 +38,12 @@ impl Workers {
     pub fn new(count: usize) -> (Self, Vec<Inbox>) {
         let pair = |_| {
             let (connections, connections_in) = unbounded_channel();
+            let (tls, tls_in) = unbounded_channel();
             let (volleys, volleys_in) = unbounded_channel();
-            (Outbox { connections, volleys }, Inbox { connections: connections_in, volleys: volleys_in })
+            (
+                Outbox { connections, tls, volleys },
+                Inbox { connections: connections_in, tls: tls_in, volleys: volleys_in },
+            )
         };
         let (outboxes, inboxes): (Vec<_>, Vec<_>) = (0..count).map(pair).unzip();
         (Self { outboxes: outboxes.into(), next: AtomicUsize::new(0), connections: Arc::default() }, inboxes)
@@ -48,9 +56,17 @@ impl Workers {
 
     /// Gives a fresh connection to the next worker in turn.
     pub fn adopt(&self, fresh: Fresh) {
-        let next = self.next.fetch_add(1, Relaxed) % self.outboxes.len();
         // It fails only when the server is going down; the connection is closed then.
-        let _ = self.outboxes[next].connections.send(fresh);
+        let _ = self.next().connections.send(fresh);
+    }
+
+    /// The same for one that is to speak TLS.
+    pub fn adopt_tls(&self, fresh: Fresh, tls: Arc<Tls>) {
+        let _ = self.next().tls.send((fresh, tls));
+    }
+
+    fn next(&self) -> &Outbox {
+        &self.outboxes[self.next.fetch_add(1, Relaxed) % self.outboxes.len()]
     }
 
     /// Has a worker answer the polls of these sessions.

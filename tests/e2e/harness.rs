@@ -61,6 +61,8 @@ pub(crate) struct Server {
     pub(crate) child: Mutex<Child>,
     pub(crate) listen: String,
     pub(crate) admin: String,
+    /// Of the listener that speaks TLS, if there is one.
+    pub(crate) tls: Option<String>,
     stdout: Log,
     stderr: Log,
 }
@@ -124,7 +126,7 @@ impl Server {
             words.find(|(name, _)| *name == key).map(|(_, address)| address.to_owned())
         };
         let both = address("listen").zip(address("admin")).unwrap_or_else(|| panic!("not the ready line: {ready}"));
-        Self { child: Mutex::new(child), listen: both.0, admin: both.1, stdout, stderr }
+        Self { child: Mutex::new(child), listen: both.0, admin: both.1, tls: address("tls"), stdout, stderr }
     }
 
     /// All that was said on stdout so far.

@@ -16,6 +16,7 @@ mod http; // an HTTP/1.1 client that shows what really came
 mod operator; // pushing, activating and looking, in the words of the admin API
 mod process; // the server's process as the system sees it
 mod request; // what it sends
+mod secure; // certificates, and clients that speak TLS and HTTP/2
 mod shared; // servers that several tests share
 mod streaming; // clients of streams
 mod stub;
@@ -48,6 +49,12 @@ mod parked; // the connection of a parked poll
 mod problems; // what every answer says
 mod slow; // clients that take their time
 mod waiting; // how long a poll waits, and what ends it
+
+// Over TLS.
+mod certificates; // what is offered, and how it is replaced
+mod http2; // many polls on one connection
+mod tls;
+mod tls_costs; // what they take, measured // who speaks it, who does not, and who takes too long
 
 // Rules.
 mod contract; // what a rule may ask of the host

@@ -21,6 +21,8 @@ pub(super) fn metrics(node: &Node) -> Reply {
         websockets: streaming::open_now(Form::WebSocket),
         frame_bytes: dialogue::bytes_now(),
         connections: shared.workers.connections.load(Relaxed),
+        tls_connections: crate::tls::connections_now(),
+        http2_requests: crate::tls::requests_now(),
         message_bytes: shared.sessions.message_bytes.now(),
         body_bytes: shared.bodies.taken(),
         unsent_bytes: crate::unsent::Unsent::bytes_now(),

@@ -1,6 +1,7 @@
 //! The calls of clients: which there are, who makes them, and what pages may read of the answers.
 
 mod doors;
+mod over_tls;
 mod params;
 mod poll;
 mod publish;
@@ -9,6 +10,7 @@ mod stream;
 mod subscriptions;
 
 pub use doors::too_often;
+pub use over_tls::{complaint, not_over_tls, too_many_requests, took_too_long, wants_tls};
 pub use poll::{Held, cursor_too_high, too_high};
 pub use publish::{PublishCall, published};
 
@@ -69,7 +71,8 @@ pub fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<Plain> {
 pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, socket: &Socket) -> Reaction {
     let allowed = node.cors.allowed(request.headers());
     let framed = well_framed(&request);
-    let blocked = socket.is_blocked();
+    // Nobody else can write into it now: earlier responses have not left, or TLS is spoken on it.
+    let blocked = socket.is_blocked() || socket.is_sealed();
     let admitted = framed.and_then(|()| doors::note_address(node, request.headers(), || socket.peer()));
     let answered = match (request.method(), request.uri().path(), admitted) {
         (_, _, Err(problem)) => Err(problem),
@@ -77,6 +80,7 @@ pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, socket: &Socke
             Ok(reaction) => return reaction,
             Err(problem) => Err(problem),
         },
+        (&Method::GET, "/v1/stream" | "/v1/ws", Ok(())) if socket.is_sealed() => Err(not_over_tls()),
         (&Method::GET, "/v1/stream", Ok(())) => match stream::events(node, &request, blocked) {
             Ok(call) => return Reaction::Leave(Leaving::Stream(Box::new(call))),
             Err(problem) => Err(problem),
@@ -147,13 +151,17 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
 /// What was wrong with a head that hyper could not parse; none when the connection just broke.
 pub fn bad_head(error: &hyper::Error) -> Option<Problem> {
     if error.is_parse_too_large() {
-        let detail = "the request's line and headers are too long (request_head_bytes_max)";
-        Some(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
+        Some(head_too_long())
     } else if error.is_parse() {
         Some(Problem::bad_request(format!("this is not HTTP/1.1: {error}")))
     } else {
         None
     }
+}
+
+fn head_too_long() -> Problem {
+    let detail = "the request's line and headers are too long (request_head_bytes_max)";
+    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 }
 
 /// Whose request it is; that restarts the linger time.

@@ -12,7 +12,7 @@ use crate::protocol::query::{self, Asked};
 use crate::session::{AnswerTo, Owed};
 use crate::sessions::{Beginning, PollCall};
 use crate::socket::Socket;
-use crate::volley::Writer;
+use crate::volley::{self, Writer};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use hyper::body::{Body as _, Incoming};
@@ -96,7 +96,10 @@ fn hold(node: &Arc<Node>, call: PollCall) -> Result<Reaction, Problem> {
     }
     match begun.state {
         Beginning::CursorTooHigh => Err(too_high()),
-        Beginning::Answered => Ok(Reaction::Respond(reply(&call.owed, 200, Bytes::copy_from_slice(answer.body())))),
+        Beginning::Answered => {
+            let (status, body) = volley::kept(&answer, &node.shared.limits);
+            Ok(Reaction::Respond(reply(&call.owed, status, body)))
+        }
         Beginning::Parked(serial) => {
             let held = Held { node: node.clone(), pid: call.pid, owed: call.owed, parked: Some(serial), answer: told };
             if node.is_draining() {
