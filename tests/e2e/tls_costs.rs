@@ -1,5 +1,6 @@
 //! What TLS and HTTP/2 cost beside a plain connection: memory of a parked poll (that of a plain one is too little to be seen
-//! here: `volley-load compare --only idle` sees it), CPU time of a delivery with the poll that follows. A measurement, which fails only where a delivery is missing; run it by hand, and alone:
+//! here: `volley-load compare --only idle` sees it), CPU time of a delivery with the poll that follows. A measurement, which
+//! fails only where a delivery is missing; run it by hand, and alone:
 //! `cargo test -p volley --test e2e -- --ignored --nocapture what_a_poll_costs`
 
 use crate::client::publish;

@@ -122,7 +122,8 @@ fn unusable(error: &Error, files: &TlsFiles) -> BadCertificate {
     match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             let words = format!(
-                "is not the key of the first certificate in {}: name the two files that were made together, and put the server's own certificate before its chain",
+                "is not the key of the first certificate in {}: name the two files that were made together, and put the \
+                 server's own certificate before its chain",
                 files.cert.display()
             );
             bad(&files.key, "--tls-key", &words)
@@ -134,7 +135,8 @@ fn unusable(error: &Error, files: &TlsFiles) -> BadCertificate {
             &files.key,
             "--tls-key",
             &format!(
-                "has a key of no use for TLS, which takes RSA (2048 bits and more), ECDSA (P-256, P-384) and Ed25519: {error}"
+                "has a key of no use for TLS, which takes RSA (2048 bits and more), ECDSA (P-256, P-384) and Ed25519: \
+                 {error}"
             ),
         ),
     }

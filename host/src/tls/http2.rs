@@ -27,9 +27,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::server::TlsStream;
 
-/// Streams that the peer has reset before we looked at them; one more ends the connection (`max_pending_accept_reset_streams`).
+/// Streams that the peer has reset before we looked at them (`max_pending_accept_reset_streams`); one more ends the
+/// connection.
 const UNSEEN_RESETS_MAX: usize = 20;
-/// Streams that we reset for what was wrong with them; one more ends the connection (`max_local_error_reset_streams`).
+/// Streams that we reset for what was wrong with them (`max_local_error_reset_streams`); one more ends the connection.
 const ERRORS_MAX: usize = 256;
 
 /// Streams are served by tasks of the connection's own worker.
