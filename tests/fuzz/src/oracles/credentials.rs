@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) {
 
 /// The model: the scheme, spaces, and a text of certain letters with `=` at its end at most.
 fn bearer_of(text: &str) -> Option<&str> {
-    let rest = text.get(..7).filter(|scheme| scheme.to_ascii_lowercase() == "bearer ").map(|_| &text[7..])?;
+    let rest = text.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).map(|_| &text[7..])?;
     let token = rest.trim_start_matches(' ').trim_end_matches(' ');
     let letters = token.find('=').map_or(token, |at| &token[..at]);
     let padding = &token[letters.len()..];
