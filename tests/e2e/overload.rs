@@ -126,7 +126,8 @@ fn out_of_files_it_waits_and_recovers() {
     let retried = metric(&mut operator, "volley_accept_failures_total") - failed;
     assert!((1..100).contains(&retried), "{retried} tries in a second");
     let heard = clients.iter_mut().map(|client| usize::from(client.hears_within(Duration::from_millis(1))));
-    assert!(heard.sum::<usize>() <= 1);
+    // A thread that waits to accept has the file for it already, and there are two.
+    assert!(heard.sum::<usize>() <= 2);
     server.limit_open_files(room);
     for client in &mut clients {
         client.receive_answer_to("POST").expect(201);

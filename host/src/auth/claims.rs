@@ -47,6 +47,8 @@ impl Claims {
         if !json.trim_start().starts_with('{') {
             return Err("they are no object".into());
         }
+        // Rules get all of it, so all of it has to be JSON that readers take.
+        serde_json::from_str::<serde_json::Value>(json).map_err(|error| error.to_string())?;
         let shape: Shape = serde_json::from_str(json).map_err(|error| error.to_string())?;
         if !(0.0..=9e15).contains(&shape.exp) {
             return Err("exp is no time in seconds since 1970".into());
@@ -111,6 +113,7 @@ mod tests {
             (r#"{"exp":"soon"}"#, "exp"),
             (r#"{"exp":-1}"#, "exp"),
             (r#"{"exp":1,"exp":2}"#, "exp"),
+            (r#"{"exp":1,"role":1e999}"#, "out of range"),
             (r#"{"exp":1,"sub":7}"#, "string"),
             (r#"{"exp":1,"sub":""}"#, "sub"),
             (r#"{"exp":1,"sub":"a\r\nSet-Cookie: b"}"#, "control"),
