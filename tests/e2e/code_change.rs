@@ -83,7 +83,7 @@ fn up_and_down() {
 /// Everything is as it was, whatever `upgrade` did before it failed, and however it did.
 #[test]
 fn what_fails_is_undone_completely() {
-    let (_server, operator, mut ann) = with_something_left(4000);
+    let (_server, operator, mut ann) = with_something_left(12_000);
     let (first, before) = (operator.active(), operator.tables());
     for (fault, words) in [("error", "told to fail"), ("panic", "told to panic"), ("loop", "upgrade_ms_max")] {
         let version = operator.push(&reversible(&second(&json!({ "upgrade": fault }))));
