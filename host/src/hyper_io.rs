@@ -109,7 +109,7 @@ impl Served {
     }
 
     /// Sends what the socket takes, as a future.
-    pub(crate) fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_send(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             // Straight to the kernel: the reactor does not know yet that a socket which has just come takes something, and
             // hyper does not wait for the last answer of a connection if that is not taken at once.
@@ -120,6 +120,22 @@ impl Served {
             let Poll::Ready(ready) = self.0.poll_write_ready(context) else { return Poll::Pending };
             ready?.clear_ready();
         }
+    }
+
+    /// The same for some of a response, which has its time anew whenever some of it has left.
+    pub(crate) fn poll_respond(
+        &self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Poll<io::Result<usize>> {
+        let socket = self.socket();
+        let written = self.poll_send(context, bytes);
+        socket.set_blocked(written.is_pending());
+        if written.is_ready() && socket.is_responding() {
+            socket.responding_until(Limits::second_in(limits.write_ms));
+        }
+        written
     }
 }
 
@@ -192,14 +208,7 @@ impl Write for HyperIo {
             // The connection says it in our words once hyper has ended.
             return Poll::Ready(Ok(bytes.len()));
         }
-        let socket = self.served.socket();
-        let written = self.served.poll_send(context, &bytes[..ours]);
-        socket.set_blocked(written.is_pending());
-        if written.is_ready() && socket.is_responding() {
-            // Some of it has left: the rest has its time anew.
-            socket.responding_until(Limits::second_in(self.limits.write_ms));
-        }
-        written
+        self.served.poll_respond(context, &bytes[..ours], &self.limits)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

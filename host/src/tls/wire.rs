@@ -31,14 +31,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let socket = self.served.socket();
-        let written = self.served.poll_send(context, bytes);
-        socket.set_blocked(written.is_pending());
-        if written.is_ready() && socket.is_responding() {
-            // Some of it has left: the rest has its time anew.
-            socket.responding_until(Limits::second_in(self.limits.write_ms));
-        }
-        written
+        self.served.poll_respond(context, bytes, &self.limits)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
