@@ -1,5 +1,5 @@
 //! Calls over a WebSocket that lanes have, and their answers. Whoever knows an answer takes the stream out of its session
-//! and writes it; if somebody else has the stream, its worker does.
+//! and writes it; if somebody else has the stream, or a task serves it, its worker or that task does.
 
 use crate::bare;
 use crate::event::{Answer, Unrouted};
@@ -99,7 +99,7 @@ impl Call {
             write_text(out, |out| command::answered(out, self.reference.as_deref(), &asked, answer));
         });
         let ((pid, serial), Shared { sessions, limits, .. }) = (self.whose, &*self.shared);
-        if let Some(Ok(stream)) = sessions.want(pid, serial).map(|parked| Stream::of(pid, parked)) {
+        if let Some(stream) = Stream::take(sessions, pid, serial) {
             bare::with_answer(|out| {
                 self.calls.take_answers(out.raw());
                 stream.go_on_for_worker(out, sessions, limits);

@@ -96,14 +96,7 @@ impl Dialogue {
 
     /// Hears what has come, as far as there is room for its answers; false when the peer is gone.
     pub fn hear(&mut self, socket: &Arc<Socket>, node: &Node, whose: Whose) -> bool {
-        let unread = self.now.as_mut().map(|now| std::mem::take(&mut now.unread)).unwrap_or_default();
-        self.listen(&unread, socket, node, whose);
-        let limits = &node.shared.limits;
-        let is_full = |now: &Now| {
-            let full = |calls: &Arc<Calls>| calls.are_full(limits.socket_calls_max);
-            now.is_last || !now.unread.is_empty() || now.calls.as_ref().is_some_and(full)
-        };
-        if self.now.as_deref().is_some_and(is_full) {
+        if !self.catch_up(socket, node, whose) {
             return true;
         }
         let received = socket.receive(|bytes| {
@@ -119,7 +112,19 @@ impl Dialogue {
         true
     }
 
-    fn listen(&mut self, mut bytes: &[u8], socket: &Arc<Socket>, node: &Node, whose: Whose) {
+    /// Hears what was received before; whether there is room for more.
+    pub fn catch_up(&mut self, socket: &Arc<Socket>, node: &Node, whose: Whose) -> bool {
+        let unread = self.now.as_mut().map(|now| std::mem::take(&mut now.unread)).unwrap_or_default();
+        self.listen(&unread, socket, node, whose);
+        let is_full = |now: &Now| {
+            let full = |calls: &Arc<Calls>| calls.are_full(node.shared.limits.socket_calls_max);
+            now.is_last || !now.unread.is_empty() || now.calls.as_ref().is_some_and(full)
+        };
+        !self.now.as_deref().is_some_and(is_full)
+    }
+
+    /// Hears these bytes, as far as there is room for their answers; the others wait.
+    pub fn listen(&mut self, mut bytes: &[u8], socket: &Arc<Socket>, node: &Node, whose: Whose) {
         if bytes.is_empty() {
             return;
         }

@@ -129,12 +129,8 @@ impl Served {
         bytes: &[u8],
         limits: &Limits,
     ) -> Poll<io::Result<usize>> {
-        let socket = self.socket();
         let written = self.poll_send(context, bytes);
-        socket.set_blocked(written.is_pending());
-        if written.is_ready() && socket.is_responding() {
-            socket.responding_until(Limits::second_in(limits.write_ms));
-        }
+        self.socket().wrote(written.is_ready(), limits);
         written
     }
 }

@@ -16,6 +16,7 @@ pub mod accept;
 pub mod bare;
 pub mod calls;
 pub mod connection;
+pub mod consumer;
 pub mod dialogue;
 pub mod epoll;
 pub mod event;
@@ -42,6 +43,7 @@ pub mod streaming;
 pub mod tls;
 pub mod unsent;
 pub mod volley;
+pub mod wakeup;
 pub mod worker;
 pub mod workers;
 

@@ -6,6 +6,7 @@ use crate::mailbox::Mailbox;
 use crate::rates::Slow;
 use crate::socket::Socket;
 use crate::topic::Topic;
+use crate::wakeup::Wakeup;
 use bytes::Bytes;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -109,6 +110,8 @@ pub enum AnswerTo {
     Held(oneshot::Sender<(u16, Bytes)>),
     /// A bare socket that goes on: messages are written into it in this form, and it is parked again.
     Stream(Form, Arc<Socket>),
+    /// A stream that a task serves, which renders and writes what there is: it is woken.
+    Task(Arc<Wakeup>),
 }
 
 /// How messages look in a stream.
@@ -121,11 +124,11 @@ pub enum Form {
 }
 
 impl AnswerTo {
-    /// The worker thread that serves it; one that hyper holds is answered by whoever comes.
+    /// The worker thread that serves it; one that hyper holds, or a task, is answered by whoever comes.
     pub fn worker(&self) -> usize {
         match self {
             Self::Bare(socket) | Self::Stream(_, socket) => socket.worker(),
-            Self::Held(_) => 0,
+            Self::Held(_) | Self::Task(_) => 0,
         }
     }
 }

@@ -337,14 +337,16 @@ impl Sessions {
         dropped
     }
 
-    /// Takes a parked poll or stream that has messages now, and renders them.
+    /// Takes a parked poll or stream that has messages now, and renders them, unless a task does.
     pub fn take_ready(&self, pid: Pid, render: impl FnOnce(&Parked, Page<'_>)) -> Option<Parked> {
         self.with(pid, |session| {
             let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
-            if let AnswerTo::Stream(..) = parked.answer_to {
-                self.next_page(session, |page| render(&parked, page));
-            } else {
-                render(&parked, session.mailbox.after(parked.after, &self.limits));
+            match parked.answer_to {
+                AnswerTo::Stream(..) => self.next_page(session, |page| render(&parked, page)),
+                AnswerTo::Task(_) => {}
+                AnswerTo::Bare(_) | AnswerTo::Held(_) => {
+                    render(&parked, session.mailbox.after(parked.after, &self.limits));
+                }
             }
             self.unparked(session, clock::coarse_ms());
             Some(parked)

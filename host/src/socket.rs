@@ -94,6 +94,8 @@ enum Phase {
     Serving,
     /// The response is on its way out.
     Responding,
+    /// The response goes on for as long as its peer takes what there is of it.
+    Streaming,
 }
 
 /// What a look at a readable socket shows.
@@ -162,6 +164,21 @@ impl Socket {
     /// A poll is parked: the socket may stay open for as long as it likes.
     pub fn never_expire(&self) {
         self.is_in(Phase::Serving, 0);
+    }
+
+    /// A stream has begun that its task writes: the socket may stay open for as long as it takes what is written (`wrote`).
+    pub fn stream(&self) {
+        self.is_in(Phase::Streaming, 0);
+    }
+
+    /// A task has written, and something went through or nothing: what is on its way has its time anew, or from now on.
+    pub fn wrote(&self, went_through: bool, limits: &Limits) {
+        let was_blocked = self.blocked.swap(!went_through, Relaxed);
+        if went_through && self.is(Phase::Responding) || !went_through && !was_blocked && self.is(Phase::Streaming) {
+            self.expires_s.store(Limits::second_in(limits.write_ms), Relaxed);
+        } else if went_through && self.is(Phase::Streaming) {
+            self.expires_s.store(0, Relaxed);
+        }
     }
 
     /// A response is on its way, which shall be out by this coarse second.
@@ -273,11 +290,6 @@ impl Socket {
     /// Whether something that hyper wrote has not left yet.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Relaxed)
-    }
-
-    /// Said by hyper's side.
-    pub fn set_blocked(&self, blocked: bool) {
-        self.blocked.store(blocked, Relaxed);
     }
 
     /// Takes what has come and shows it; nothing shown is the end of the stream, none a false alarm. One recv is enough: a

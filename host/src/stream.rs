@@ -10,6 +10,7 @@ use crate::session::{AnswerTo, Form, Parked};
 use crate::sessions::{Again, Sessions};
 use crate::socket::Socket;
 use crate::unsent::Unsent;
+use crate::wakeup::Cause;
 use std::sync::Arc;
 
 /// So many pages are written in one go; then everybody else has a turn, and the worker goes on.
@@ -48,6 +49,20 @@ impl Stream {
         match parked.answer_to {
             AnswerTo::Stream(form, socket) => Ok(Self { pid, serial: parked.serial, form, socket }),
             _ => Err(parked),
+        }
+    }
+
+    /// Takes a stream out of its session for whoever has something else to be written to it. None when another has it, who
+    /// hands it over, or when a task serves it, which is woken to write it itself.
+    pub fn take(sessions: &Sessions, pid: Pid, serial: u32) -> Option<Self> {
+        match Self::of(pid, sessions.want(pid, serial)?) {
+            Ok(stream) => Some(stream),
+            Err(parked) => {
+                if let AnswerTo::Task(wakeup) = parked.answer_to {
+                    wakeup.wake(Cause::Called);
+                }
+                None
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client;
-use crate::protocol::problem::Problem;
+use crate::protocol::stream::stream_head;
 use crate::report::Answered;
 use crate::session::{Form, Owed};
 use crate::sessions::NotBegun;
@@ -19,6 +19,7 @@ use crate::socket::{RECV_BYTES, Socket};
 use crate::stream::{Stream, Went};
 use crate::unsent::Unsent;
 use crate::volley::Writer;
+use hyper::Response;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -38,8 +39,8 @@ pub struct StreamCall {
     pub cursor: Option<u64>,
     /// What it is.
     pub form: Form,
-    /// How its response begins.
-    pub head: Vec<u8>,
+    /// The head of its response.
+    pub head: Response<()>,
     /// For a response that is an error.
     pub owed: Owed,
     /// What came behind the request.
@@ -50,7 +51,7 @@ pub struct StreamCall {
 pub struct Streaming {
     pid: Pid,
     serial: u32,
-    form: Form,
+    open: Open,
     /// It is out of its session, and nobody else writes.
     ours: bool,
     /// The peer is gone.
@@ -61,6 +62,28 @@ pub struct Streaming {
     rest: Option<Unsent>,
     /// What is being said, while something is.
     dialogue: Dialogue,
+}
+
+/// Counted among the streams of its form.
+pub struct Open(Form);
+
+impl Open {
+    /// One more.
+    pub fn new(form: Form) -> Self {
+        count(form).fetch_add(1, Relaxed);
+        Self(form)
+    }
+
+    /// How messages look in it.
+    pub fn form(&self) -> Form {
+        self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        count(self.0).fetch_sub(1, Relaxed);
+    }
 }
 
 /// How many there are of a form.
@@ -78,6 +101,7 @@ fn count(form: Form) -> &'static AtomicU64 {
 /// Begins a stream on a socket that is in the epoll.
 pub fn begin(socket: &Arc<Socket>, node: &Node, call: StreamCall, doing: &mut Doing) -> io::Result<Turn> {
     let StreamCall { pid, cursor, form, head, owed, behind } = call;
+    let head = stream_head(form, &head);
     let (serial, superseded) = match node.shared.sessions.begin_stream(pid, cursor) {
         Ok(begun) => begun,
         Err(why) => return refuse(socket, node, &owed, why, doing),
@@ -85,11 +109,11 @@ pub fn begin(socket: &Arc<Socket>, node: &Node, call: StreamCall, doing: &mut Do
     if let Some(superseded) = superseded {
         Writer::default().end(superseded, Ending::Superseded, &node.shared.limits);
     }
-    count(form).fetch_add(1, Relaxed);
+    let open = Open::new(form);
     socket.hold_at_most(node.shared.limits.stream_buffer_bytes_max);
     let dialogue = Dialogue::beginning(head, behind);
     let streaming =
-        Box::new(Streaming { pid, serial, form, ours: true, gone: false, missed: false, rest: None, dialogue });
+        Box::new(Streaming { pid, serial, open, ours: true, gone: false, missed: false, rest: None, dialogue });
     let turned = streaming.turn(socket, node, doing)?;
     if node.is_draining() {
         // It came too late for the drain's round.
@@ -99,10 +123,7 @@ pub fn begin(socket: &Arc<Socket>, node: &Node, call: StreamCall, doing: &mut Do
 }
 
 fn refuse(socket: &Arc<Socket>, node: &Node, owed: &Owed, why: NotBegun, doing: &mut Doing) -> io::Result<Turn> {
-    let problem = match why {
-        NotBegun::CursorTooHigh => client::too_high(),
-        NotBegun::SessionOver => Problem::gone(),
-    };
+    let problem = client::not_begun(why);
     let limits = &node.shared.limits;
     let rest = bare::with_answer(|answer| {
         answer.last_problem_for(owed, &problem);
@@ -157,7 +178,7 @@ impl Streaming {
             // The epoll has told of it, and does not do so again. One recv may not be all of it.
             socket.call_again();
         }
-        self.gone = match self.form {
+        self.gone = match self.open.form() {
             // A client says nothing over a stream of events: whatever comes ends it.
             Form::Events => !matches!(socket.receive(|_| ()), Ok(None)) || self.dialogue.has_unread(),
             Form::WebSocket => !self.dialogue.hear(socket, node, (self.pid, self.serial)),
@@ -222,14 +243,8 @@ impl Streaming {
         if is_last {
             return socket.write_now(answer.whole(), limits).map_or(Went::Broken, Went::Over);
         }
-        let stream = Stream { pid: self.pid, serial: self.serial, form: self.form, socket: socket.clone() };
+        let stream = Stream { pid: self.pid, serial: self.serial, form: self.open.form(), socket: socket.clone() };
         stream.go_on(answer, &node.shared.sessions, limits)
-    }
-}
-
-impl Drop for Streaming {
-    fn drop(&mut self) {
-        count(self.form).fetch_sub(1, Relaxed);
     }
 }
 

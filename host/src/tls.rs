@@ -3,10 +3,11 @@
 //!
 //! From the bottom: `expiry` and `certificate` read the files, `wire` is the socket below the encryption, `connection` is
 //! the way of one connection, `http1` and `http2` have its requests served (`requests`; `streams` and `outgoing` look after
-//! those of HTTP/2), `renewal` looks after the files.
+//! those of HTTP/2), `events` and `websocket` are streams, `renewal` looks after the files.
 
 pub mod certificate;
 pub mod connection;
+mod events;
 mod expiry;
 mod http1;
 mod http2;
@@ -14,6 +15,7 @@ mod outgoing;
 pub mod renewal;
 mod requests;
 mod streams;
+mod websocket;
 mod wire;
 
 use crate::config::TlsFiles;

@@ -1,12 +1,12 @@
-//! Many sessions that change at random how they listen, under load: a poll, server-sent events, a WebSocket; ended, cut off
-//! without a word, or just left standing. Nobody loses a message, gets one twice, or out of order.
+//! Many sessions that change at random how they listen, under load: a poll, server-sent events, a WebSocket, each of them
+//! plain or over TLS; ended, cut off without a word, or just left standing. Nobody loses a message, gets one twice, or out of order.
 //!
 //! `VOLLEY_TEST_CHANGING=SECONDS` says for how long (8), `VOLLEY_TEST_SEED=N` repeats the decisions of a run.
 
 use crate::client::{Page, Session, poll, publish};
-use crate::harness::Server;
 use crate::http::{Connection, get};
-use crate::streaming::{Events, Ws};
+use crate::secure::Authority;
+use crate::streaming::{Events, Ws, upgrade};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -41,7 +41,8 @@ impl Chance {
 
 /// A client that follows its cursor, whatever it listens with.
 struct Listener<'a> {
-    server: &'a Server,
+    /// The listener for plain HTTP, and a way to the one that speaks TLS.
+    addresses: [&'a str; 2],
     session: Session,
     chance: Chance,
     tally: &'a Tally,
@@ -79,17 +80,17 @@ impl Listener<'_> {
     fn run(mut self, all: &AtomicU64) -> BTreeMap<(&'static str, &'static str), u64> {
         while self.heard == 0 || self.heard != all.load(Relaxed) {
             let messages = self.chance.below(30);
+            let connection = Connection::open(self.addresses[self.chance.below(2) as usize]);
             match self.chance.below(3) {
-                0 => self.polls(messages),
-                1 => self.events(messages),
-                _ => self.websocket(messages),
+                0 => self.polls(connection, messages),
+                1 => self.events(connection, messages),
+                _ => self.websocket(connection, messages),
             }
         }
         self.ways
     }
 
-    fn polls(&mut self, messages: u64) {
-        let mut connection = Connection::open(&self.server.listen);
+    fn polls(&mut self, mut connection: Connection, messages: u64) {
         for _ in 0..messages.div_ceil(8) {
             let page = Page::of(connection.call(&poll(self.session.cursor, 1).token(&self.session.token)));
             if page.superseded {
@@ -105,10 +106,10 @@ impl Listener<'_> {
         self.end("poll", connection);
     }
 
-    fn events(&mut self, messages: u64) {
+    fn events(&mut self, connection: Connection, messages: u64) {
         let request = get("/v1/stream").token(&self.session.token);
         let request = request.header("Last-Event-ID", self.session.cursor.to_string());
-        let mut events = Events::asked(Connection::open(&self.server.listen), &request);
+        let mut events = Events::asked(connection, &request);
         for _ in 0..messages {
             if !events.connection.hears_within(Duration::from_secs(1)) {
                 break; // all may be said
@@ -124,8 +125,9 @@ impl Listener<'_> {
         self.end("events", events.connection);
     }
 
-    fn websocket(&mut self, messages: u64) {
-        let mut ws = Ws::open(self.server, &self.session);
+    fn websocket(&mut self, connection: Connection, messages: u64) {
+        let request = upgrade(format!("/v1/ws?cursor={}", self.session.cursor)).token(&self.session.token);
+        let mut ws = Ws::asked(connection, &request);
         ws.0.get_ref().set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
         let until = self.heard + messages;
         while self.heard < until {
@@ -146,7 +148,7 @@ impl Listener<'_> {
             return;
         }
         let stream = ws.0.get_ref().try_clone().expect("a copy");
-        self.end("websocket", Connection::over(&self.server.listen, stream));
+        self.end("websocket", Connection::over(self.addresses[0], stream));
     }
 
     /// By a poll of its own that was sent before, not waited for, and reached the server late.
@@ -181,7 +183,11 @@ fn sessions_that_change_how_they_listen_miss_nothing() {
     let asked = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let time = Duration::from_secs(asked("VOLLEY_TEST_CHANGING").unwrap_or(8));
     let seed = asked("VOLLEY_TEST_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
-    let server = Server::start_plain(&[]);
+    let authority = Authority::new();
+    authority.issue("server", "named-server");
+    let server = authority.serve("server", &[]);
+    let tunnel = authority.tunnel(&server);
+    let addresses = [&*server.listen, &tunnel.address];
     let (tally, ends) = (Tally::default(), [const { AtomicU64::new(0) }; TOPICS]);
     let topic = |topic: usize| format!("changing.{topic}");
     let ways = thread::scope(|scope| {
@@ -189,8 +195,8 @@ fn sessions_that_change_how_they_listen_miss_nothing() {
             .map(|number| {
                 let session = Session::on(&server, &topic(number % TOPICS));
                 let chance = Chance((seed + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-                let (server, tally, ways, left) = (&server, &tally, BTreeMap::new(), Vec::new());
-                let listener = Listener { server, session, chance, tally, heard: 0, has_unheard: false, ways, left };
+                let (tally, ways, left) = (&tally, BTreeMap::new(), Vec::new());
+                let listener = Listener { addresses, session, chance, tally, heard: 0, has_unheard: false, ways, left };
                 let end = &ends[number % TOPICS];
                 scope.spawn(move || listener.run(end))
             })
@@ -229,6 +235,7 @@ fn sessions_that_change_how_they_listen_miss_nothing() {
     assert_eq!((of(&tally.lost), of(&tally.doubled), of(&tally.reordered)), (0, 0, 0));
     assert_eq!(of(&tally.received), published * (SESSIONS / TOPICS) as u64);
     assert!(ways.len() >= 10 && published > 100, "{ways:?}");
+    assert!(server.metric("volley_tls_handshakes_total") > SESSIONS as u64, "about half of them over TLS");
     assert_eq!(server.metric("volley_mailbox_dropped_total"), 0);
     // Nothing is left of them.
     server.wait_for_metric("volley_event_streams", 0);

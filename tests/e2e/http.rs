@@ -3,6 +3,7 @@
 pub(crate) use crate::request::{Request, delete, get, post, put};
 use serde_json::Value;
 use socket2::{Domain, SockRef, Socket, Type};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -103,6 +104,9 @@ pub(crate) struct Connection {
     address: String,
     reader: BufReader<TcpStream>,
     closing: bool,
+    /// Lines of a chunk that was read already, of a body that comes in chunks.
+    lines: VecDeque<String>,
+    chunked: bool,
 }
 
 impl Connection {
@@ -126,7 +130,13 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("nodelay");
-        Self { address: address.into(), reader: BufReader::new(stream), closing: false }
+        Self {
+            address: address.into(),
+            reader: BufReader::new(stream),
+            closing: false,
+            lines: VecDeque::new(),
+            chunked: false,
+        }
     }
 
     #[track_caller]
@@ -180,7 +190,9 @@ impl Connection {
     /// The answer but for its body.
     #[track_caller]
     pub(crate) fn receive_head(&mut self) -> Response {
-        self.head().unwrap_or_else(|wrong| panic!("no answer from {}: {wrong}", self.address))
+        let head = self.head().unwrap_or_else(|wrong| panic!("no answer from {}: {wrong}", self.address));
+        self.chunked = head.header("transfer-encoding").is_some();
+        head
     }
 
     pub(crate) fn try_receive(&mut self, method: &str) -> io::Result<Response> {
@@ -217,14 +229,11 @@ impl Connection {
             self.reader.read_exact(&mut body)?;
         } else if response.header("transfer-encoding").is_some() {
             loop {
-                let length = usize::from_str_radix(&self.line()?, 16).map_err(|_| bad("chunk"))?;
-                let start = body.len();
-                body.resize(start + length, 0);
-                self.reader.read_exact(&mut body[start..])?;
-                self.line()?;
-                if length == 0 {
+                let chunk = self.chunk()?;
+                if chunk.is_empty() {
                     break;
                 }
+                body.extend(chunk);
             }
         } else {
             self.reader.read_to_end(&mut body)?;
@@ -242,7 +251,25 @@ impl Connection {
 
     /// The next line of a body whose end is not known.
     pub(crate) fn next_line(&mut self) -> io::Result<String> {
-        self.line()
+        if !self.chunked {
+            return self.line();
+        }
+        while self.lines.is_empty() {
+            let chunk = self.chunk()?;
+            let text = String::from_utf8(chunk).map_err(|_| bad("text"))?;
+            let whole =
+                text.strip_suffix('\n').ok_or_else(|| bad("line: it goes on in another chunk, or is the end"))?;
+            self.lines.extend(whole.split('\n').map(str::to_owned));
+        }
+        Ok(self.lines.pop_front().unwrap_or_default())
+    }
+
+    /// Nothing at the end.
+    fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let mut chunk = vec![0; usize::from_str_radix(&self.line()?, 16).map_err(|_| bad("chunk"))?];
+        self.reader.read_exact(&mut chunk)?;
+        self.line()?;
+        Ok(chunk)
     }
 
     /// The head of an answer behind which another protocol begins, and what has come of that.
@@ -291,6 +318,9 @@ impl Connection {
 
     /// Whether an answer begins, or the connection ends, within this time.
     pub(crate) fn hears_within(&mut self, time: Duration) -> bool {
+        if !self.lines.is_empty() {
+            return true;
+        }
         self.reader.get_ref().set_read_timeout(Some(time)).expect("a timeout");
         let heard = self.reader.fill_buf().map(<[u8]>::len).map_err(|wrong| wrong.kind());
         self.reader.get_ref().set_read_timeout(Some(PATIENCE)).expect("a timeout");

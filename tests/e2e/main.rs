@@ -54,7 +54,8 @@ mod waiting; // how long a poll waits, and what ends it
 mod certificates; // what is offered, and how it is replaced
 mod http2; // many polls on one connection
 mod tls;
-mod tls_costs; // what they take, measured // who speaks it, who does not, and who takes too long
+mod tls_costs; // what they take, measured
+mod tls_streams; // events and WebSockets // who speaks it, who does not, and who takes too long
 
 // Rules.
 mod contract; // what a rule may ask of the host

@@ -4,6 +4,7 @@
 use crate::client::{Session, publish};
 use crate::harness::{Scratch, Server, wait_until, workspace};
 use crate::http::PATIENCE;
+use crate::secure::Authority;
 use crate::stub::{Answer, Stub};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -48,9 +49,17 @@ impl Client {
     }
 
     fn node(what: &str, script_name: &str, arguments: &[&str]) -> Option<Self> {
+        Self::node_trusting(None, what, script_name, arguments)
+    }
+
+    /// The same with a certificate authority that it trusts besides.
+    fn node_trusting(ca: Option<&str>, what: &str, script_name: &str, arguments: &[&str]) -> Option<Self> {
         let modules = clients().join("node_modules");
         let mut command = Command::new(if modules.join(what).exists() { "node" } else { "no such program" });
         command.env("NODE_PATH", modules).arg(script(script_name)).args(arguments);
+        if let Some(ca) = ca {
+            command.env("NODE_EXTRA_CA_CERTS", ca);
+        }
         Self::start(&format!("npm's {what}"), command)
     }
 
@@ -158,6 +167,34 @@ fn npm_ws() {
     assert_eq!(client.line(), "closed 1000");
     client.ends();
     assert_eq!(ann.poll_at(0, 0).raw, r#"{"cursor":101,"messages":[]}"#, "it has acknowledged all");
+}
+
+#[test]
+fn npm_clients_over_tls() {
+    let authority = Authority::new();
+    authority.issue("server", "named-server");
+    let server = authority.serve("server", &[]);
+    let ca = authority.path("ca.pem");
+    let ann = Session::on(&server, "real.tls");
+    let url = format!("https://{}/v1/stream?session={}", server.tls(), ann.token);
+    let Some(events) = Client::node_trusting(Some(&ca), "eventsource", "eventsource.cjs", &[&url, "20"]) else {
+        return;
+    };
+    server.wait_until_parked(&ann.pid);
+    for n in 1..=20 {
+        publish(&server, "real.tls", &json!(n));
+        let line = events.line();
+        assert!(line.starts_with(&format!("{n} {{")) && line.ends_with(&format!("\"data\":{n}}}")), "{line}");
+    }
+    events.ends();
+    let bob = Session::open(&server);
+    let url = format!("wss://{}/v1/ws?session={}&cursor=0", server.tls(), bob.token);
+    let Some(socket) = Client::node_trusting(Some(&ca), "ws", "ws.cjs", &[&url, "100", "real.wss"]) else { return };
+    for n in 1..=100 {
+        assert_eq!(socket.line(), n.to_string());
+    }
+    assert_eq!((socket.line(), socket.line()), ("300000".into(), "closed 1000".into()));
+    socket.ends();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! writes itself.
 
 use crate::harness::{Scratch, Server, wait_until};
-use crate::http::PATIENCE;
+use crate::http::{Connection, PATIENCE};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use hyper::{Method, Request};
@@ -77,16 +77,61 @@ impl Authority {
 
     /// Speaks TLS to the server, and wants that protocol of it.
     pub(crate) async fn connect(&self, server: &Server, protocol: &str) -> TlsStream<TcpStream> {
+        let socket = TcpStream::connect(server.tls()).await.expect("a connection");
+        self.over(socket, protocol).await
+    }
+
+    /// The same on a socket that takes in next to nothing before it is read.
+    pub(crate) async fn connect_narrow(&self, server: &Server, protocol: &str) -> TlsStream<TcpStream> {
+        let socket = Connection::open_narrow(server.tls()).into_stream();
+        socket.set_nonblocking(true).expect("a socket of tokio's");
+        self.over(TcpStream::from_std(socket).expect("a socket of tokio's"), protocol).await
+    }
+
+    async fn over(&self, socket: TcpStream, protocol: &str) -> TlsStream<TcpStream> {
+        socket.set_nodelay(true).expect("nodelay");
+        let name = ServerName::try_from("127.0.0.1").expect("an address");
+        in_time(self.connector(protocol).connect(name, socket)).await.expect("a handshake")
+    }
+
+    /// A client that trusts the authority.
+    fn connector(&self, protocol: &str) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.path("ca.pem")).expect("PEM")).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![protocol.into()];
-        let socket = TcpStream::connect(server.tls()).await.expect("a connection");
-        socket.set_nodelay(true).expect("nodelay");
-        let name = ServerName::try_from("127.0.0.1").expect("an address");
-        in_time(TlsConnector::from(Arc::new(config)).connect(name, socket)).await.expect("a handshake")
+        TlsConnector::from(Arc::new(config))
+    }
+
+    /// A way to the server's TLS listener for clients that speak none: what they say goes there encrypted.
+    pub(crate) fn tunnel(&self, server: &Server) -> Tunnel {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        listener.set_nonblocking(true).expect("a socket of tokio's");
+        let (connector, server) = (self.connector("http/1.1"), server.tls().to_owned());
+        let (over, ends) = tokio::sync::oneshot::channel::<()>();
+        let relay = async move |mut near: TcpStream, connector: TlsConnector, server: String| {
+            let far = TcpStream::connect(server).await?;
+            near.set_nodelay(true)?;
+            far.set_nodelay(true)?;
+            let name = ServerName::try_from("127.0.0.1").expect("an address");
+            let mut far = connector.connect(name, far).await?;
+            tokio::io::copy_bidirectional(&mut near, &mut far).await
+        };
+        std::thread::spawn(move || {
+            run(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                let accepting = async {
+                    while let Ok((near, _)) = listener.accept().await {
+                        tokio::spawn(relay(near, connector.clone(), server.clone()));
+                    }
+                };
+                tokio::select! { () = accepting => {}, _ = ends => {} }
+            });
+        });
+        Tunnel { address, _over: over }
     }
 
     /// The name in the certificate that a fresh connection is offered.
@@ -103,6 +148,12 @@ impl Authority {
     pub(crate) async fn http2(&self, server: &Server) -> Http2 {
         Http2::over(self.connect(server, "h2").await, &mut h2::client::Builder::new()).await
     }
+}
+
+/// It is there for as long as this.
+pub(crate) struct Tunnel {
+    pub(crate) address: String,
+    _over: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Server {

@@ -31,8 +31,13 @@ impl Events {
     /// After the session's cursor.
     #[track_caller]
     pub(crate) fn open(server: &Server, session: &Session) -> Self {
+        Self::open_at(&server.listen, session)
+    }
+
+    #[track_caller]
+    pub(crate) fn open_at(address: &str, session: &Session) -> Self {
         let request = get(format!("/v1/stream?cursor={}", session.cursor)).token(&session.token);
-        Self::asked(Connection::open(&server.listen), &request)
+        Self::asked(Connection::open(address), &request)
     }
 
     /// As the request says; the stream has begun then.
@@ -104,7 +109,13 @@ impl Ws {
     /// After the session's cursor.
     #[track_caller]
     pub(crate) fn open(server: &Server, session: &Session) -> Self {
-        Self::after(server, session, session.cursor)
+        Self::open_at(&server.listen, session)
+    }
+
+    #[track_caller]
+    pub(crate) fn open_at(address: &str, session: &Session) -> Self {
+        let request = upgrade(format!("/v1/ws?cursor={}", session.cursor)).token(&session.token);
+        Self::asked(Connection::open(address), &request)
     }
 
     #[track_caller]

@@ -1,11 +1,11 @@
 //! CORS: which pages of a browser may call, and how they are told.
 
 use crate::protocol::http::{self, Reply};
-use hyper::HeaderMap;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
 };
+use hyper::{HeaderMap, Response};
 use std::sync::Arc;
 
 pub use crate::origins::Cors;
@@ -36,7 +36,7 @@ impl Cors {
 }
 
 /// Tells the browser that the page may read the response.
-pub fn add(reply: &mut Reply, allowed: &str) {
+pub fn add<B>(reply: &mut Response<B>, allowed: &str) {
     let headers = reply.headers_mut();
     if let Ok(origin) = HeaderValue::from_str(allowed) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

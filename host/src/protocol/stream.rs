@@ -4,9 +4,13 @@
 
 use crate::mailbox::Page;
 use crate::protocol::answer::{Answer, Ending, write_date, write_number, write_page};
+use crate::protocol::cors;
 use crate::protocol::problem::Problem;
 use crate::session::Form;
+use hyper::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
+use tungstenite::handshake::server::write_response;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
@@ -27,21 +31,40 @@ pub const TRY_AGAIN: u16 = 1013;
 const SUPERSEDED: u16 = 4409;
 const GONE: u16 = 4410;
 
-/// How a stream of server-sent events begins.
-pub fn events_head(cors: Option<&Arc<str>>) -> Vec<u8> {
-    let mut head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n\
-        x-accel-buffering: no\r\nconnection: close\r\ndate: "
-        .to_vec();
-    write_date(&mut head);
+/// The head of a response that is a stream of server-sent events.
+pub fn events_head(cors: Option<&Arc<str>>) -> Response<()> {
+    let mut head = Response::new(());
+    let headers = head.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     if let Some(origin) = cors {
-        for part in ["\r\naccess-control-allow-origin: ", origin, "\r\nvary: origin"] {
-            head.extend_from_slice(part.as_bytes());
-        }
+        cors::add(&mut head, origin);
     }
-    head.extend_from_slice(b"\r\n\r\n");
-    write_number(&mut head, b"retry: ", RETRY_MS);
-    head.extend_from_slice(b"\n\n");
     head
+}
+
+/// The head of a stream that goes into a bare socket, and how the stream begins.
+pub fn stream_head(form: Form, head: &Response<()>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, head).expect("a Vec takes everything");
+    if form == Form::Events {
+        let end = bytes.len() - "\r\n".len();
+        bytes.truncate(end);
+        bytes.extend_from_slice(b"connection: close\r\ndate: ");
+        write_date(&mut bytes);
+        bytes.extend_from_slice(b"\r\n\r\n");
+        bytes.extend_from_slice(&events_begin());
+    }
+    bytes
+}
+
+/// How a stream of events begins: with when to come back.
+pub fn events_begin() -> Vec<u8> {
+    let mut begin = Vec::new();
+    write_number(&mut begin, b"retry: ", RETRY_MS);
+    begin.extend_from_slice(b"\n\n");
+    begin
 }
 
 impl Answer {

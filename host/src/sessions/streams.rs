@@ -88,6 +88,7 @@ impl Sessions {
                 self.next_page(session, render);
                 return Again::More;
             }
+            debug_assert!(session.parked.is_none(), "whoever parks it has it, or was told by the one who took it");
             session.parked = Some(Parked {
                 serial,
                 after: session.streamed,

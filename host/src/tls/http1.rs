@@ -1,8 +1,8 @@
-//! HTTP/1.1 over TLS: what `connection` and `hyper_io` do for a plain one. A poll is held here, since nobody else can
-//! write into an encrypted stream.
+//! HTTP/1.1 over TLS: what `connection` and `hyper_io` do for a plain one.
 
 use super::connection::run;
-use super::requests::react;
+use super::requests::{Answered, Upgrading, react};
+use super::websocket;
 use super::wire::Wire;
 use crate::hyper_io::{RECEIVED, bare_complaint};
 use crate::limits::Limits;
@@ -11,11 +11,13 @@ use crate::protocol::answer::Answer;
 use crate::protocol::client;
 use crate::socket::Socket;
 use bytes::{Buf as _, Bytes};
+use http_body_util::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
@@ -29,11 +31,16 @@ pub(super) async fn serve(stream: TlsStream<Wire>, socket: &Arc<Socket>, node: &
     let limits = &node.shared.limits;
     socket.idle_until(Limits::second_in(limits.idle_ms));
     let io = Http1Io { stream, socket: socket.clone(), limits: limits.clone(), complaint: Bytes::new() };
-    let service = service_fn(|request: Request<Incoming>| async move {
+    let upgrading = RefCell::<Option<Upgrading>>::default();
+    let service = service_fn(async |request: Request<Incoming>| {
         socket.serving_until(Limits::second_in(limits.request_ms));
-        let reply = react(node, request, socket, || socket.never_expire()).await;
-        socket.responding_until(Limits::second_in(limits.write_ms));
-        Ok::<_, Infallible>(reply)
+        let Answered { response, upgrading: begins } = react(node, request, socket, || socket.never_expire()).await;
+        match response.body() {
+            Either::Left(_) => socket.responding_until(Limits::second_in(limits.write_ms)),
+            Either::Right(_) => socket.stream(),
+        }
+        *upgrading.borrow_mut() = begins;
+        Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new()
         .header_read_timeout(None) // The sweep closes what takes too long.
@@ -41,16 +48,26 @@ pub(super) async fn serve(stream: TlsStream<Wire>, socket: &Arc<Socket>, node: &
         .serve_connection(io, service)
         .with_upgrades();
     run(pin!(connection), http1::UpgradeableConnection::graceful_shutdown, socket, node).await;
+    if let Some(upgrading) = upgrading.take() {
+        websocket::serve(upgrading, socket, node).await;
+    }
 }
 
 /// The decrypted stream as hyper sees it. It knows where the connection is between two requests, and has our words for
 /// a head that hyper could not parse.
-struct Http1Io {
+pub(super) struct Http1Io {
     stream: TlsStream<Wire>,
     socket: Arc<Socket>,
     limits: Arc<Limits>,
     /// What is left to write in place of hyper's own.
     complaint: Bytes,
+}
+
+impl Http1Io {
+    /// What is no more HTTP's.
+    pub(super) fn into_stream(self) -> TlsStream<Wire> {
+        self.stream
+    }
 }
 
 impl Read for Http1Io {

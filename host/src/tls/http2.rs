@@ -6,15 +6,14 @@
 
 use super::connection::run;
 use super::outgoing::{FRAME_BYTES_MAX, Outgoing};
-use super::requests::react;
+use super::requests::{Body, react};
 use super::streams::Streams;
 use super::wire::Wire;
 use crate::limits::Limits;
 use crate::node::Node;
 use crate::protocol::client;
 use crate::socket::Socket;
-use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -74,11 +73,11 @@ async fn answer(
     socket: Arc<Socket>,
     streams: Rc<Streams>,
     request: Request<Incoming>,
-) -> Result<Response<Outgoing<Full<Bytes>>>, Infallible> {
+) -> Result<Response<Outgoing<Body>>, Infallible> {
     let (reply, stream) = match streams.begin() {
         // What waits is looked after by the deadlines of polls.
-        Some(stream) => (react(&node, request, &socket, || ()).await, Some(stream)),
-        None => (client::too_many_requests().response(), None),
+        Some(stream) => (react(&node, request, &socket, || ()).await.response, Some(stream)),
+        None => (client::too_many_requests().response().map(Either::Left), None),
     };
     Ok(reply.map(|body| Outgoing::new(body, stream)))
 }

@@ -5,7 +5,7 @@ use super::streams::Stream;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// A body, and the stream that it leaves by.
 pub(super) struct Outgoing<B> {
@@ -34,17 +34,23 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if let Some(stream) = &mut self.stream {
-            stream.answers();
-        }
         if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            let Poll::Ready(given) = Pin::new(&mut self.body).poll_frame(context) else {
+                if let Some(stream) = &mut self.stream {
+                    stream.waits();
+                }
+                return Poll::Pending;
+            };
+            match given {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.rest = data,
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 ended => return Poll::Ready(ended),
             }
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.answers();
         }
         let length = self.rest.len().min(FRAME_BYTES_MAX);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))

@@ -81,6 +81,14 @@ impl Stream {
         }
         self.of.settle();
     }
+
+    /// All that there is of its answer has left for h2; the rest comes when it comes, as in a stream of events.
+    pub(super) fn waits(&mut self) {
+        if std::mem::replace(&mut self.is_answering, false) {
+            self.of.answering.update(|answering| answering - 1);
+        }
+        self.of.settle();
+    }
 }
 
 impl Drop for Stream {

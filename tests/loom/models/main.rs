@@ -12,6 +12,7 @@ mod queue;
 mod report;
 mod streams;
 mod swap;
+mod tasks;
 mod wheel;
 
 use std::collections::BTreeSet;

@@ -14,6 +14,8 @@ extern crate self as tokio;
 
 #[path = "../../../host/src/caller.rs"]
 pub mod caller;
+#[path = "../../../host/src/consumer.rs"]
+pub mod consumer;
 #[path = "../../../host/src/deadlines.rs"]
 pub mod deadlines;
 #[path = "../../../host/src/denied.rs"]
@@ -64,6 +66,8 @@ pub mod topic;
 pub mod unsent;
 #[path = "../../../host/src/volley.rs"]
 pub mod volley;
+#[path = "../../../host/src/wakeup.rs"]
+pub mod wakeup;
 
 pub mod bare;
 pub mod clock;
@@ -93,6 +97,9 @@ pub use protocol::problem::StatusCode;
 pub mod outcome {
     pub use crate::router::{Outcome, Refusal};
 }
+
+/// Stands in for hyper's.
+pub struct Response<T>(pub T);
 
 /// Stands in for `rand::random`: a model has no chance in it.
 pub fn random<T: Default>() -> T {

@@ -91,16 +91,27 @@ pub mod answer {
 pub mod client {
     use super::answer::Answer;
     use super::problem::Problem;
-    use crate::sessions::PollCall;
+    use crate::sessions::{NotBegun, PollCall};
 
-    /// No model sends such a cursor.
-    pub fn too_high() -> Problem {
-        unreachable!("a cursor above the newest message");
+    /// No model begins one that is refused.
+    pub fn not_begun(why: NotBegun) -> Problem {
+        unreachable!("{why:?}");
     }
 
     /// No model sends such a cursor.
     pub fn cursor_too_high(call: &PollCall, _: &mut Answer) {
         unreachable!("{call:?}");
+    }
+}
+
+/// How a stream begins.
+pub mod stream {
+    use crate::Response;
+    use crate::session::Form;
+
+    /// One line.
+    pub fn stream_head(_: Form, _: &Response<()>) -> Vec<u8> {
+        b"head\n".into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A stream as its worker sees it, which is the server's own but for what its peer says, and for what is counted.
 
+use crate::Response;
 use crate::bare::{self, Doing, Turn};
 use crate::dialogue::Dialogue;
 use crate::limits::Limits;
@@ -7,7 +8,7 @@ use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client;
-use crate::protocol::problem::Problem;
+use crate::protocol::stream::stream_head;
 use crate::report::Answered;
 use crate::session::{Form, Owed};
 use crate::sessions::NotBegun;
@@ -17,15 +18,24 @@ use crate::unsent::Unsent;
 use crate::volley::Writer;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const LAST_WORDS_MS: u64 = 2_000;
 
 include!(concat!(env!("OUT_DIR"), "/streaming.rs"));
 
-fn count(_: Form) -> &'static AtomicU64 {
-    static OPEN: AtomicU64 = AtomicU64::new(0);
-    &OPEN
+/// Counts nothing.
+pub struct Open(Form);
+
+impl Open {
+    /// One more.
+    pub fn new(form: Form) -> Self {
+        Self(form)
+    }
+
+    /// How messages look in it.
+    pub fn form(&self) -> Form {
+        self.0
+    }
 }
 
 /// A stream under way, as its worker has it in its list.
@@ -41,7 +51,7 @@ pub fn listen(socket: &Arc<Socket>, node: &Arc<Node>, pid: Pid, cursor: Option<u
         pid,
         cursor,
         form: Form::WebSocket,
-        head: b"head\n".into(),
+        head: Response(()),
         owed: Owed::default(),
         behind: Vec::new(),
     };

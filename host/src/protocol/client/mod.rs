@@ -10,8 +10,8 @@ mod stream;
 mod subscriptions;
 
 pub use doors::too_often;
-pub use over_tls::{complaint, not_over_tls, too_many_requests, took_too_long, wants_tls};
-pub use poll::{Held, cursor_too_high, too_high};
+pub use over_tls::{complaint, not_over_http2, too_many_requests, took_too_long, wants_tls};
+pub use poll::{Held, cursor_too_high, not_begun, too_high};
 pub use publish::{PublishCall, published};
 
 use crate::node::Node;
@@ -35,7 +35,7 @@ use std::sync::Arc;
 pub enum Reaction {
     /// This is the answer.
     Respond(Reply),
-    /// It can leave hyper.
+    /// It can leave hyper; over TLS, where it cannot, a task serves it.
     Leave(Leaving),
     /// It is a poll that hyper has to hold.
     Hold(Held),
@@ -72,20 +72,20 @@ pub async fn handle(node: &Arc<Node>, request: Request<Incoming>, socket: &Socke
     let allowed = node.cors.allowed(request.headers());
     let framed = well_framed(&request);
     // Nobody else can write into it now: earlier responses have not left, or TLS is spoken on it.
-    let blocked = socket.is_blocked() || socket.is_sealed();
+    let (behind, sealed) = (socket.is_blocked(), socket.is_sealed());
     let admitted = framed.and_then(|()| doors::note_address(node, request.headers(), || socket.peer()));
     let answered = match (request.method(), request.uri().path(), admitted) {
         (_, _, Err(problem)) => Err(problem),
-        (&Method::GET, "/v1/poll", Ok(())) => match poll::begin(node, &request, blocked) {
+        (&Method::GET, "/v1/poll", Ok(())) => match poll::begin(node, &request, behind || sealed) {
             Ok(reaction) => return reaction,
             Err(problem) => Err(problem),
         },
-        (&Method::GET, "/v1/stream" | "/v1/ws", Ok(())) if socket.is_sealed() => Err(not_over_tls()),
-        (&Method::GET, "/v1/stream", Ok(())) => match stream::events(node, &request, blocked) {
+        (&Method::GET, "/v1/ws", Ok(())) if request.version() == Version::HTTP_2 => Err(not_over_http2()),
+        (&Method::GET, "/v1/stream", Ok(())) => match stream::events(node, &request, behind && !sealed) {
             Ok(call) => return Reaction::Leave(Leaving::Stream(Box::new(call))),
             Err(problem) => Err(problem),
         },
-        (&Method::GET, "/v1/ws", Ok(())) => match stream::websocket(node, &request, blocked) {
+        (&Method::GET, "/v1/ws", Ok(())) => match stream::websocket(node, &request, behind && !sealed) {
             Ok(Ok(call)) => return Reaction::Leave(Leaving::Stream(Box::new(call))),
             Ok(Err(reply)) => Ok(reply),
             Err(problem) => Err(problem),

@@ -17,9 +17,9 @@ pub fn complaint(answer: &[u8]) -> Problem {
     }
 }
 
-/// To whoever asks for what only a bare connection can do.
-pub fn not_over_tls() -> Problem {
-    let words = "streams are not there over TLS yet: poll, or let a proxy speak TLS";
+/// To whoever wants a WebSocket on an HTTP/2 connection, where none was offered (RFC 8441).
+pub fn not_over_http2() -> Problem {
+    let words = "a WebSocket begins with HTTP/1.1: offer http/1.1 alone for its connection (ALPN), as browsers do";
     Problem::new(StatusCode::NOT_IMPLEMENTED, words)
 }
 

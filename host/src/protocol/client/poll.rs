@@ -10,7 +10,7 @@ use crate::protocol::plain;
 use crate::protocol::problem::{Problem, RETRY_AFTER_S};
 use crate::protocol::query::{self, Asked};
 use crate::session::{AnswerTo, Owed};
-use crate::sessions::{Beginning, PollCall};
+use crate::sessions::{Beginning, NotBegun, PollCall};
 use crate::socket::Socket;
 use crate::volley::{self, Writer};
 use bytes::Bytes;
@@ -71,6 +71,14 @@ pub fn cursor_too_high(call: &PollCall, answer: &mut Answer) {
 /// The same for a stream.
 pub fn too_high() -> Problem {
     Problem::bad_request("the cursor is above the session's newest message")
+}
+
+/// Why a stream does not begin.
+pub fn not_begun(why: NotBegun) -> Problem {
+    match why {
+        NotBegun::CursorTooHigh => too_high(),
+        NotBegun::SessionOver => Problem::gone(),
+    }
 }
 
 /// A poll that hyper holds.

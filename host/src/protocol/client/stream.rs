@@ -14,7 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE};
 use hyper::{HeaderMap, Request, StatusCode};
 use tungstenite::error::{Error, ProtocolError};
-use tungstenite::handshake::server::{create_response_with_body, write_response};
+use tungstenite::handshake::server::create_response_with_body;
 
 /// A stream of server-sent events.
 pub(super) fn events(node: &Node, request: &Request<Incoming>, blocked: bool) -> Result<StreamCall, Problem> {
@@ -30,14 +30,12 @@ pub(super) fn websocket(
     request: &Request<Incoming>,
     blocked: bool,
 ) -> Result<Result<StreamCall, Reply>, Problem> {
-    let response = match create_response_with_body(request, || ()) {
-        Ok(response) => response,
+    let head = match create_response_with_body(request, || ()) {
+        Ok(head) => head,
         Err(error) => return not_asked_for(&error).map(Err),
     };
     check_origin(node, request.headers())?;
     let (pid, cursor) = wanted(node, request, blocked)?;
-    let mut head = Vec::new();
-    write_response(&mut head, &response).map_err(|error| Problem::bad_request(error.to_string()))?;
     let form = Form::WebSocket;
     Ok(Ok(StreamCall { pid, cursor, form, head, owed: Owed::default(), behind: Vec::new() }))
 }
