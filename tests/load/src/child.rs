@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use rustls::ClientConfig;
 
 use crate::dialect::Dialect;
 use crate::process;
@@ -43,6 +44,8 @@ pub(crate) struct System {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) shape: Shape,
+    /// With which its clients speak TLS, if they do.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 /// What it takes to know that a server is there, and to end it.
@@ -69,7 +72,7 @@ impl System {
     pub(crate) fn volley(program: PathBuf, further: impl IntoIterator<Item = String>) -> Self {
         let mut arguments = words(&VOLLEY_ARGUMENTS);
         arguments.extend(further);
-        Self { name: "volley", dialect: Dialect::Volley, program, arguments, shape: Shape::Tells }
+        Self { name: "volley", dialect: Dialect::Volley, program, arguments, shape: Shape::Tells, tls: None }
     }
 }
 
@@ -81,6 +84,7 @@ pub(crate) struct Server {
     child: Child,
     listen: SocketAddrV4,
     admin: Option<SocketAddrV4>,
+    tls: Option<Arc<ClientConfig>>,
     stderr: Arc<Mutex<Said>>,
 }
 
@@ -115,13 +119,14 @@ impl Server {
             child,
             listen: SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
             admin: None,
+            tls: system.tls.clone(),
             stderr,
         };
         let ready = match system.shape {
             Shape::Tells => {
                 let line = first_line.recv_timeout(READY_TIME_MAX);
                 line.map_err(|_| anyhow!("ended, or said nothing on stdout for {READY_TIME_MAX:?}"))
-                    .and_then(|line| parse_ready(&line))
+                    .and_then(|line| parse_ready(&line, system.tls.is_some()))
             }
             Shape::ListensAt(address) => server.await_listener(address).map(|()| (address, None)),
         };
@@ -150,6 +155,11 @@ impl Server {
         self.child.id()
     }
 
+    pub(crate) fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
+    }
+
+    /// Where clients connect.
     pub(crate) fn listen(&self) -> SocketAddrV4 {
         self.listen
     }
@@ -218,13 +228,15 @@ impl Drop for Server {
     }
 }
 
-/// `NAME ready listen=IP:PORT admin=IP:PORT …`, the latter if there is one.
-fn parse_ready(line: &str) -> Result<(SocketAddrV4, Option<SocketAddrV4>)> {
+/// `NAME ready listen=IP:PORT admin=IP:PORT tls=IP:PORT …`, the latter two if there are any: where clients connect, plain or not,
+/// and where operators ask.
+fn parse_ready(line: &str, tls: bool) -> Result<(SocketAddrV4, Option<SocketAddrV4>)> {
     let address = |key: &str| {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
         word.and_then(|address| address.parse::<SocketAddrV4>().ok())
     };
-    let listen = address("listen=").with_context(|| format!("not a ready line: {line:?}"))?;
+    let listen =
+        address(if tls { "tls=" } else { "listen=" }).with_context(|| format!("not a ready line: {line:?}"))?;
     ensure!(listen.ip().is_loopback(), "{listen} is not loopback");
     Ok((listen, address("admin=").filter(|admin| admin.ip().is_loopback())))
 }
@@ -305,10 +317,10 @@ mod tests {
     #[test]
     fn finds_the_address_in_the_ready_line() {
         let line = "volley ready listen=127.0.0.1:4711 admin=127.0.0.1:4712";
-        let (listen, admin) = parse_ready(line).unwrap();
+        let (listen, admin) = parse_ready(line, false).unwrap();
         assert_eq!((listen.port(), admin.unwrap().port()), (4711, 4712));
-        assert!(parse_ready("volley ready listen=192.0.2.1:80").is_err());
-        assert!(parse_ready("starting").is_err());
+        assert!(parse_ready("volley ready listen=192.0.2.1:80", false).is_err());
+        assert!(parse_ready("starting", false).is_err());
     }
 
     #[test]

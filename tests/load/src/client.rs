@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, ensure};
+use rustls::ClientConfig;
 
 use crate::connection::Connection;
 use crate::poller::Poller;
@@ -43,6 +45,8 @@ pub(crate) enum Then {
 
 pub(crate) struct Client {
     poller: Poller,
+    /// With which its connections speak TLS, if they do.
+    tls: Option<Arc<ClientConfig>>,
     /// By id; those that broke are gone.
     connections: Vec<Option<Connection>>,
     buffer: Box<[u8]>,
@@ -52,9 +56,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(tls: Option<Arc<ClientConfig>>) -> Result<Self> {
         Ok(Self {
             poller: Poller::new()?,
+            tls,
             connections: Vec::new(),
             buffer: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             request: Vec::new(),
@@ -65,7 +70,7 @@ impl Client {
     /// Opens a connection; they are numbered from 0 in the order of opening.
     pub(crate) fn connect(&mut self, server: SocketAddrV4) -> Result<usize> {
         let id = self.connections.len();
-        let connection = Connection::open(server, id).with_context(|| format!("connection {id}"))?;
+        let connection = Connection::open(server, id, self.tls.as_ref()).with_context(|| format!("connection {id}"))?;
         self.poller.watch(&connection, id)?;
         self.connections.push(Some(connection));
         Ok(id)
@@ -73,6 +78,7 @@ impl Client {
 
     /// Begins to open a connection, and does not wait for it: [`Came::Connected`] or [`Came::Broken`] follows.
     pub(crate) fn begin(&mut self, server: SocketAddrV4) -> Result<usize> {
+        ensure!(self.tls.is_none(), "a handshake of TLS is waited for");
         let id = self.connections.len();
         let connection = Connection::begin(server, id).with_context(|| format!("connection {id}"))?;
         self.poller.watch_connecting(&connection, id)?;

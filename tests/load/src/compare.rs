@@ -13,6 +13,7 @@ use crate::neighbours::Neighbours;
 use crate::peers::{self, Folder};
 use crate::report::{Column, Figure, NotRun, Report, Section};
 use crate::streamed::Form;
+use crate::wire::Certificate;
 use crate::workload::Workload;
 
 #[derive(clap::Args)]
@@ -90,6 +91,12 @@ enum Name {
     /// The same over a WebSocket each
     #[value(name = "volley-websocket")]
     VolleyWebSocket,
+    /// Volley over TLS by HTTP/1.1: polls
+    VolleyTls,
+    /// The same: server-sent events
+    VolleyTlsSse,
+    /// The same: a WebSocket each
+    VolleyTlsWs,
     /// Nchan with one worker of nginx
     #[value(name = "nchan-1")]
     Nchan1,
@@ -160,6 +167,17 @@ impl Options {
         Ok(System { name, dialect: Dialect::Streams(form), ..self.volley()? })
     }
 
+    /// Volley, whose clients speak TLS.
+    fn secure(&self, folder: &Folder, name: &'static str, dialect: Dialect) -> Result<System> {
+        let Certificate { chain, key, client } = Certificate::made_in(&folder.path().join(name))?;
+        let mut system = System { name, dialect, tls: Some(client), ..self.volley()? };
+        system.arguments.extend(words(&["--tls-listen", "127.0.0.1:0", "--tls-cert"]));
+        for file in [&*chain.to_string_lossy(), "--tls-key", &key.to_string_lossy()] {
+            system.arguments.push(file.to_owned());
+        }
+        Ok(system)
+    }
+
     /// What is to run, and what is not, with the reason. The reference comes first: the ratios are to it.
     fn systems(&self, folder: &Folder) -> Result<(Vec<System>, Vec<NotRun>)> {
         let mut systems = vec![System {
@@ -168,6 +186,7 @@ impl Options {
             program: std::env::current_exe()?,
             arguments: words(&["limit", "--listen", "127.0.0.1:0"]),
             shape: Shape::Tells,
+            tls: None,
         }];
         let mut not_run = Vec::new();
         for name in Name::value_variants() {
@@ -179,6 +198,13 @@ impl Options {
                 Name::Volley => ("volley", self.volley()),
                 Name::VolleyEvents => ("volley-events", self.streams("volley-events", Form::Events)),
                 Name::VolleyWebSocket => ("volley-websocket", self.streams("volley-websocket", Form::Frames)),
+                Name::VolleyTls => ("volley-tls", self.secure(folder, "volley-tls", Dialect::Volley)),
+                Name::VolleyTlsSse => {
+                    ("volley-tls-sse", self.secure(folder, "volley-tls-sse", Dialect::Streams(Form::Events)))
+                }
+                Name::VolleyTlsWs => {
+                    ("volley-tls-ws", self.secure(folder, "volley-tls-ws", Dialect::Streams(Form::Frames)))
+                }
                 Name::Nchan1 => ("nchan-1", peers::nchan(folder, "nchan-1", 1)),
                 Name::Nchan2 => ("nchan-2", peers::nchan(folder, "nchan-2", 2)),
                 Name::ErlangNaive => ("erlang-naive", peers::erlang(folder, "erlang-naive", "naive")),
@@ -229,7 +255,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn is_ours(system: &System) -> bool {
-    ["limit", "volley", "volley-events", "volley-websocket"].contains(&system.name)
+    system.name == "limit" || system.name.starts_with("volley")
 }
 
 /// All rounds of one workload. The systems take turns, and in turns go first: drift of the machine hits all alike.
@@ -244,6 +270,10 @@ fn measure(workload: &Workload, systems: &[System], rounds: u32) -> Result<Secti
             let system = &systems[index];
             let title = workload.title();
             eprintln!("round {} of {rounds}: {title}: {}", round + 1, system.name);
+            if system.tls.is_some() && matches!(workload, Workload::Storm { .. }) {
+                section.fail(index, "the driver waits for each handshake of TLS, which makes no storm".to_owned());
+                continue;
+            }
             match measure_once(workload, system) {
                 Ok(figures) => section.add(index, round, figures),
                 Err(error) if is_ours(system) => return Err(error),

@@ -1,17 +1,20 @@
 //! One keep-alive connection of the client: at most one request is under way on it, and its response is put together
 //! here from however many pieces it comes in.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ClientConfig;
 
 use crate::response::{Parsed, Response, parse};
 use crate::streamed::{Form, whole};
+use crate::wire::Wire;
 
 /// One source address has about 28,000 ports; twenty are enough for any run, with what earlier ones left behind.
 const SOURCE_ADDRESSES: usize = 20;
@@ -19,7 +22,7 @@ const SOURCE_ADDRESSES: usize = 20;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     connecting: bool,
     /// A request was sent and its response is not complete.
     awaiting: bool,
@@ -56,23 +59,21 @@ fn bound_socket(index: usize, flags: SocketFlags) -> Result<TcpStream> {
 
 impl Connection {
     /// Connects from the `index`-th source address in turn.
-    pub(crate) fn open(server: SocketAddrV4, index: usize) -> Result<Self> {
-        let stream = connect(server, index, None)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self::of(stream))
+    pub(crate) fn open(server: SocketAddrV4, index: usize, tls: Option<&Arc<ClientConfig>>) -> Result<Self> {
+        Ok(Self::of(Wire::over(connect(server, index, None)?, tls)?))
     }
 
     /// Begins to connect; [`Self::connected`] says what came of it, once the socket is writable.
     pub(crate) fn begin(server: SocketAddrV4, index: usize) -> Result<Self> {
         let stream = bound_socket(index, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         match rustix::net::connect(&stream, &server) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(Self { connecting: true, ..Self::of(stream) }),
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(Self { connecting: true, ..Self::of(Wire::Plain(stream)) }),
             Err(error) => Err(error).with_context(|| format!("cannot connect to {server}")),
         }
     }
 
-    fn of(stream: TcpStream) -> Self {
-        Self { stream, connecting: false, awaiting: false, pieces: Vec::new(), pieces_needed: 0, streamed: None }
+    fn of(wire: Wire) -> Self {
+        Self { wire, connecting: false, awaiting: false, pieces: Vec::new(), pieces_needed: 0, streamed: None }
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
@@ -81,7 +82,7 @@ impl Connection {
 
     pub(crate) fn connected(&mut self) -> Result<()> {
         self.connecting = false;
-        sockopt::socket_error(&self.stream)?.context("cannot connect")
+        sockopt::socket_error(&self.wire)?.context("cannot connect")
     }
 
     /// Sends the request for a stream: from here on whatever comes is of it.
@@ -118,7 +119,7 @@ impl Connection {
     /// Sends a whole request. One is never sent before the last one's response, so the socket has room for it.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<()> {
         ensure!(!self.awaiting, "a request while another is under way");
-        let written = self.stream.write(request).context("cannot send")?;
+        let written = self.wire.write(request).context("cannot send")?;
         ensure!(written == request.len(), "the socket took half a request");
         self.awaiting = true;
         self.pieces.clear();
@@ -127,7 +128,7 @@ impl Connection {
 
     /// Reads once. The response, when this completed it, lies in `buffer` or in what was kept of earlier reads.
     pub(crate) fn receive<'a>(&'a mut self, buffer: &'a mut [u8]) -> Result<Option<Response<'a>>> {
-        let length = match self.stream.read(buffer) {
+        let length = match self.wire.read(buffer) {
             Ok(0) => bail!("the server closed the connection"),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -166,6 +167,6 @@ impl Connection {
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.wire.as_fd()
     }
 }

@@ -30,6 +30,7 @@ mod stage;
 mod streamed;
 mod swaps;
 mod vitals;
+mod wire;
 mod workload;
 
 use std::net::SocketAddr;

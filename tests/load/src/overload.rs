@@ -170,7 +170,7 @@ impl Load {
     /// Everybody is connected, and the subscribers have sent their polls.
     fn start(server: Server, spin_us: u32) -> Result<Self> {
         let mut load = Self {
-            client: Client::new()?,
+            client: Client::new(None)?,
             server,
             spin_us,
             roles: Vec::new(),

@@ -34,6 +34,10 @@ impl Folder {
         Ok(Self(path))
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         fs::write(&path, text).with_context(|| path.display().to_string())?;
@@ -72,7 +76,7 @@ pub(crate) fn nchan(folder: &Folder, name: &'static str, workers: u32) -> Result
     // Told now rather than in the middle of a comparison.
     let tested = Command::new(&nginx).arg("-t").args(&arguments).output()?;
     ensure!(tested.status.success(), "nginx refuses the config: {}", String::from_utf8_lossy(&tested.stderr));
-    Ok(System { name, dialect: Dialect::Nchan, program: nginx, arguments, shape: Shape::ListensAt(listen) })
+    Ok(System { name, dialect: Dialect::Nchan, program: nginx, arguments, shape: Shape::ListensAt(listen), tls: None })
 }
 
 /// The seed's design in Erlang, with that way of routing.
@@ -92,7 +96,7 @@ pub(crate) fn erlang(folder: &Folder, name: &'static str, route: &str) -> Result
     }
     let mut arguments = words(&ERL_FLAGS);
     arguments.extend(words(&["-pa", text(&folder.0)?, "-s", "chat_peer", "main", "-extra", route]));
-    Ok(System { name, dialect: Dialect::Volley, program: erl, arguments, shape: Shape::Tells })
+    Ok(System { name, dialect: Dialect::Volley, program: erl, arguments, shape: Shape::Tells, tls: None })
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

@@ -88,7 +88,7 @@ impl Stage {
             greet(dialect, server.listen(), rooms)?;
         }
         Ok(Self {
-            client: Client::new()?,
+            client: Client::new(server.tls().cloned())?,
             crowd: Crowd::new(dialect, clock, members, rooms),
             publishers: Publishers::new(dialect, clock, publishers, rooms),
             clock,
@@ -246,7 +246,7 @@ impl Stage {
 
 /// Publishes a message numbered 0 in each room.
 fn greet(dialect: Dialect, server: SocketAddrV4, rooms: Rooms) -> Result<()> {
-    let mut client = Client::new()?;
+    let mut client = Client::new(None)?;
     let id = client.connect(server)?;
     let deadline = Instant::now() + GREETING_TIME_MAX;
     for room in rooms.first..rooms.first + rooms.count {
