@@ -16,7 +16,8 @@ pub(super) fn sysctl(key: &str, value: &str) -> String {
 
 /// A backlog is taken over when a server begins to listen.
 pub(super) fn backlog(key: &str, needs: u64) -> String {
-    sysctl(key, &needs.to_string()) + "\n# then restart volley, and nginx: a backlog counts from when they begin to listen"
+    sysctl(key, &needs.to_string())
+        + "\n# then restart volley, and nginx: a backlog counts from when they begin to listen"
 }
 
 /// Above all that servers listen at.

@@ -120,7 +120,11 @@ mod tests {
         for (connections, addresses) in [(1, 1), (50_000, 1), (50_001, 2), (100_000, 2), (1_000_000, 20)] {
             let crowd = behind(connections);
             assert_eq!(crowd.addresses(), addresses, "{connections}");
-            assert!(crowd.ports() <= range && crowd.ports() * addresses >= connections, "{connections}: {}", crowd.ports());
+            assert!(
+                crowd.ports() <= range && crowd.ports() * addresses >= connections,
+                "{connections}: {}",
+                crowd.ports()
+            );
         }
     }
 

@@ -27,7 +27,10 @@ impl Nginx {
             Ok(_) => Unread::of(format!("no nginx is running, and /{CONFIG} has no worker_rlimit_nofile")),
         };
         let connections = said("worker_connections").unwrap_or(CONNECTIONS_DEFAULT);
-        Self { nofile: nofile.ok_or_else(unknown), connections: config.as_ref().map(|_| connections).map_err(Clone::clone) }
+        Self {
+            nofile: nofile.ok_or_else(unknown),
+            connections: config.as_ref().map(|_| connections).map_err(Clone::clone),
+        }
     }
 }
 

@@ -30,9 +30,8 @@ impl Tree {
 
     /// A file's text.
     pub(super) fn text(&self, path: &str) -> Reading<String> {
-        std::fs::read(self.0.join(path)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| Unread {
-            why: format!("/{path}: {error}"),
-            is_missing: error.kind() == std::io::ErrorKind::NotFound,
+        std::fs::read(self.0.join(path)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| {
+            Unread { why: format!("/{path}: {error}"), is_missing: error.kind() == std::io::ErrorKind::NotFound }
         })
     }
 

@@ -42,7 +42,8 @@ fn sources(crowd: Crowd, upstream: &[SocketAddr]) -> (String, &'static str) {
         return (String::new(), "");
     }
     if !is_loopback {
-        let words = "# MORE CLIENTS THAN PORTS: name more addresses of Volley's with --upstream, or add proxy_bind.\n\n    ";
+        let words =
+            "# MORE CLIENTS THAN PORTS: name more addresses of Volley's with --upstream, or add proxy_bind.\n\n    ";
         return (words.into(), "");
     }
     let share = 10_000 / addresses;
@@ -175,7 +176,9 @@ mod tests {
         let listen = "127.0.0.1:8080".parse().unwrap();
         let unit = |connections| systemd(Crowd { connections, behind_nginx: false }, listen);
         assert!(unit(1_000_000).contains("\nLimitNOFILE=1000128\n") && !unit(1_000_000).contains("--limit"));
-        assert!(unit(2_000_000).contains("--limit connections_max=2000000") && unit(2_000_000).contains("sessions_max=2"));
+        assert!(
+            unit(2_000_000).contains("--limit connections_max=2000000") && unit(2_000_000).contains("sessions_max=2")
+        );
         assert!(!unit(1).contains("--trusted-proxy"));
     }
 }
