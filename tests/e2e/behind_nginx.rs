@@ -1,4 +1,4 @@
-//! Clients that come through the nginx that `volley doctor --print nginx` prints: polls, server-sent events, WebSockets.
+//! Clients that come through the nginx that `volley doctor --print nginx` prints: polls, streams and sockets.
 
 use crate::client::{Session, publish};
 use crate::crowd::{Crowd, Heard, Way};
@@ -20,7 +20,7 @@ fn behind_a_proxy() -> Server {
 }
 
 /// Old workers are closed for good after this time instead of two minutes.
-fn in_a_hurry(config: String) -> String {
+fn in_a_hurry(config: &str) -> String {
     let hurried = config.replace("worker_shutdown_timeout 120s;", "worker_shutdown_timeout 2s;");
     assert_ne!(config, hurried, "the time is not where it was");
     hurried
@@ -70,9 +70,9 @@ fn a_reload_of_nginx_loses_nothing() {
     for _ in 0..3 {
         publish();
     }
-    let last = publish() + 1;
-    let heard = crowd.last(last);
-    let expected: Vec<u64> = (1..=last).collect();
+    let newest = publish() + 1;
+    let heard = crowd.last(newest);
+    let expected: Vec<u64> = (1..=newest).collect();
     let lost: Vec<&Heard> = heard.iter().filter(|client| client.numbers != expected).collect();
     assert!(lost.is_empty(), "{} of {}: {:?}", lost.len(), heard.len(), lost.first());
     assert_eq!(heard.len() as u64, CLIENTS);
@@ -81,7 +81,7 @@ fn a_reload_of_nginx_loses_nothing() {
     assert!(cuts(Way::Events).chain(cuts(Way::WebSocket)).all(|cuts| cuts >= 1), "no stream was closed");
     let total: u64 = cuts(Way::Poll).sum();
     say(&format!(
-        "{last} messages to {CLIENTS} clients through a reload; {total} polls had no answer and were sent again"
+        "{newest} messages to {CLIENTS} clients through a reload; {total} polls had no answer and were sent again"
     ));
 }
 
@@ -89,7 +89,7 @@ fn a_reload_of_nginx_loses_nothing() {
 #[test]
 fn a_stream_is_not_held_back_and_its_token_is_not_logged() {
     let server = behind_a_proxy();
-    let Some(front) = Front::of(&server, 100, |config| config) else { return };
+    let Some(front) = Front::of(&server, 100, str::to_owned) else { return };
     let mut ann = Session::on(&server, "front.stream");
     let mut connection = Connection::open(&front.listen);
     // Who speaks HTTP/1.0 gets it without chunks.
@@ -111,7 +111,7 @@ fn a_stream_is_not_held_back_and_its_token_is_not_logged() {
 #[test]
 fn a_large_crowd_comes_from_several_addresses() {
     let server = behind_a_proxy();
-    let Some(front) = Front::of(&server, 60_000, |config| config) else { return };
+    let Some(front) = Front::of(&server, 60_000, str::to_owned) else { return };
     let sessions: Vec<Session> = (0..40).map(|_| Session::on(&server, "front.many")).collect();
     let parked: Vec<Connection> = sessions
         .iter()
@@ -141,7 +141,7 @@ fn a_large_crowd_comes_from_several_addresses() {
 #[test]
 fn a_server_that_comes_back_is_asked_at_once() {
     let server = behind_a_proxy();
-    let Some(front) = Front::of(&server, 100, |config| config) else { return };
+    let Some(front) = Front::of(&server, 100, str::to_owned) else { return };
     let listen = server.listen.clone();
     drop(server);
     assert_eq!(call(&front.listen, &get("/v1/poll")).status, 502);

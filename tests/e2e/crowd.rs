@@ -1,4 +1,4 @@
-//! Many clients in one thread: polls, streams of events and WebSockets. Who is cut off comes back with its cursor; each
+//! Many clients in one thread: polls, streams of events and sockets. Who is cut off comes back with its cursor; each
 //! keeps what it was told, by number, and fails when a number comes twice, is missing, or a gap is told.
 
 use crate::client::events;

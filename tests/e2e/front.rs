@@ -27,7 +27,7 @@ impl Front {
     /// For so many clients of that server; `change` is for what a test does not have the time for. None, with words, where
     /// no nginx is installed.
     #[track_caller]
-    pub(crate) fn of(server: &Server, connections: u64, change: impl Fn(String) -> String) -> Option<Self> {
+    pub(crate) fn of(server: &Server, connections: u64, change: impl Fn(&str) -> String) -> Option<Self> {
         let Some(program) = find() else {
             assert!(std::env::var_os("VOLLEY_TEST_NGINX").is_none(), "nginx is to be there");
             say("SKIPPED: nginx is not installed (.ci/run does that)");
@@ -39,14 +39,14 @@ impl Front {
 
     /// None when its port was taken meanwhile.
     #[track_caller]
-    fn start(program: &PathBuf, server: &Server, connections: u64, change: impl Fn(String) -> String) -> Option<Self> {
+    fn start(program: &PathBuf, server: &Server, connections: u64, change: impl Fn(&str) -> String) -> Option<Self> {
         let folder = Scratch::new();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let listen = listener.local_addr().expect("an address").to_string();
         let connections = connections.to_string();
         let arguments = ["--print", "nginx", "--listen", &listen, "--upstream", &server.listen];
         let printed = done(&run(&[&["doctor", "--connections", &connections], &arguments[..]].concat()));
-        let config = folder.file("nginx.conf", &change(in_folder(&printed, &folder)));
+        let config = folder.file("nginx.conf", &change(&in_folder(&printed, &folder)));
         drop(listener);
         let log = std::fs::File::create(folder.path().join("stderr")).expect("a file");
         let mut master = Command::new(program)
@@ -105,10 +105,8 @@ impl Drop for Front {
 /// Its files in this folder instead of the system's, which are another's or of another user.
 fn in_folder(config: &str, folder: &Scratch) -> String {
     let folder = folder.path().display();
-    let bodies: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|of| format!("\n    {of}_temp_path {folder}/{of};"))
-        .collect();
+    let path = |of: &str| format!("\n    {of}_temp_path {folder}/{of};");
+    let bodies = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(path).concat();
     let config = config.replace("/run/nginx.pid", &format!("{folder}/nginx.pid"));
     let config = config.replace("/var/log/nginx", &folder.to_string());
     config.replace("\nhttp {", &format!("\nhttp {{{bodies}"))

@@ -14,7 +14,8 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(super) struct Check {
     /// Its name.
-    pub(super) check: &'static str,
+    #[serde(rename = "check")]
+    pub(super) name: &'static str,
     /// What is there; 0 if that can't be read.
     pub(super) is: u64,
     /// What is needed; 0 if nothing is.
@@ -34,7 +35,7 @@ pub(super) struct Check {
 impl Check {
     /// Compares; what is not known is not enough.
     fn of(
-        check: &'static str,
+        name: &'static str,
         is: Reading<u64>,
         needs: u64,
         about: impl Into<String>,
@@ -47,12 +48,12 @@ impl Check {
             None if ok => String::new(),
             None => fix(needs),
         };
-        Self { check, is: is.unwrap_or(0), needs, ok, fix: fix.trim_end().to_owned(), about: about.into(), unread }
+        Self { name, is: is.unwrap_or(0), needs, ok, fix: fix.trim_end().to_owned(), about: about.into(), unread }
     }
 
     /// There is no such bound here.
-    fn without(check: &'static str, about: &str) -> Self {
-        Self { check, is: 0, needs: 0, ok: true, fix: String::new(), about: about.into(), unread: None }
+    fn without(name: &'static str, about: &str) -> Self {
+        Self { name, is: 0, needs: 0, ok: true, fix: String::new(), about: about.into(), unread: None }
     }
 }
 

@@ -57,11 +57,11 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn of<'a>(checks: &'a [Check], name: &str) -> &'a Check {
-    checks.iter().find(|check| check.check == name).unwrap_or_else(|| panic!("no {name}"))
+    checks.iter().find(|check| check.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
 fn missing(checks: &[Check]) -> Vec<&'static str> {
-    checks.iter().filter(|check| !check.ok).map(|check| check.check).collect()
+    checks.iter().filter(|check| !check.ok).map(|check| check.name).collect()
 }
 
 const DIRECT: Crowd = Crowd { connections: 100_000, behind_nginx: false };
@@ -70,9 +70,9 @@ const BEHIND: Crowd = Crowd { connections: 100_000, behind_nginx: true };
 #[test]
 fn a_large_machine_is_well_and_says_so_by_every_name() {
     let direct = checks(DIRECT, &[]);
-    assert_eq!(direct.iter().map(|check| check.check).collect::<Vec<_>>(), NAMES);
+    assert_eq!(direct.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
     for check in direct.iter().chain(&checks(BEHIND, &[])) {
-        assert!(check.ok && check.fix.is_empty() && check.is >= check.needs, "{}: {}", check.check, check.fix);
+        assert!(check.ok && check.fix.is_empty() && check.is >= check.needs, "{}: {}", check.name, check.fix);
     }
     assert_eq!(checks(BEHIND, &[]).len(), NAMES.len() + 2);
 }
@@ -179,7 +179,7 @@ fn where_nothing_is_tracked_nothing_is_needed() {
     }
 }
 
-/// Linux 2.6 as CentOS 5 had it: 65,536 entries in 8,192 buckets, the number of which is a parameter.
+/// Linux 2.6 as distributions of its time had it: 65,536 entries in 8,192 buckets, the number of which is a parameter.
 #[test]
 fn an_old_kernel_has_other_names() {
     let gone = ["max", "count", "buckets"].map(|of| format!("proc/sys/net/netfilter/nf_conntrack_{of}"));

@@ -41,7 +41,7 @@ the commands for root, one a line, with comments; empty where all is well.
 
 Exit codes: 0 all is well, 1 something is not, 2 wrong usage.")]
 pub struct Doctor {
-    /// Clients that are connected at a time: parked polls, streams and WebSockets
+    /// Clients that are connected at a time: parked polls and streams of whatever kind
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=u64::from(SLOTS_MAX)))]
     connections: u64,
     /// An nginx on this machine is in front, which takes two sockets for each client; looks at that nginx, too

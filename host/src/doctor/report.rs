@@ -20,7 +20,7 @@ pub(super) fn text(crowd: Crowd, machine: &Machine, checks: &[Check]) -> String 
     }
     text += "\nWhat to do, as root\n";
     for check in missing {
-        let _ = write!(text, "\n# {}\n{}\n", check.check, check.fix);
+        let _ = write!(text, "\n# {}\n{}\n", check.name, check.fix);
     }
     text
 }
@@ -30,12 +30,12 @@ fn where_from(crowd: Crowd) -> &'static str {
 }
 
 fn lines(text: &mut String, checks: &[Check]) {
-    let width = checks.iter().map(|check| check.check.len()).max().unwrap_or(0);
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let _ = writeln!(text, "    {:width$}  {:>16}  {:>16}", "", "is", "needs");
-    for Check { check, is, needs, ok, about, unread, .. } in checks {
+    for Check { name, is, needs, ok, about, unread, .. } in checks {
         let mark = if *ok { "ok" } else { "NO" };
         let is = if unread.is_some() { "?".into() } else { grouped(*is) };
-        let _ = writeln!(text, "{mark}  {check:width$}  {is:>16}  {:>16}  {about}", grouped(*needs));
+        let _ = writeln!(text, "{mark}  {name:width$}  {is:>16}  {:>16}  {about}", grouped(*needs));
     }
 }
 
