@@ -2,6 +2,8 @@
 
 use crate::config::{AdminToken, BadConfig, Config, Flags, LogFormat, check_name, limits_help};
 use crate::dev::Workbench;
+use crate::doctor::Doctor;
+use crate::limits::OWN_FILES;
 use crate::server::Server;
 use crate::topic::Pattern;
 use crate::{auth, bench, commands, signing, toolchain};
@@ -46,6 +48,12 @@ enum Command {
     Keys(Keys),
     #[command(flatten)]
     Operate(Box<commands::Command>),
+    /// Compare what this machine allows with what so many connections need
+    ///
+    /// Open files, backlogs, ports, TCP's memory, connection tracking, the cgroup, and with --behind-nginx the nginx in front:
+    /// for each bound what is, what is needed, and the commands that change it, for now and for good. Nothing is changed. What
+    /// is in use when it looks counts as somebody else's: ask before the clients come.
+    Doctor(Doctor),
     /// Measure on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -166,6 +174,10 @@ pub fn run() -> ExitCode {
         Command::Plugin(Plugin::Operate(plugins)) => plugins.run(),
         Command::Operate(command) => command.run(),
         Command::Keys(Keys::New { name, publish, output }) => make_publisher(&name, &publish, output),
+        Command::Doctor(doctor) => match doctor.run() {
+            Ok(false) => return ExitCode::FAILURE,
+            done => done.map(drop),
+        },
         Command::Bench(bench) => bench.run(),
         Command::Completions { shell } => complete(shell),
     };
@@ -208,9 +220,6 @@ fn complete(shell: CompletedShell) -> anyhow::Result<()> {
 /// Threads that compile and write what is deployed; what is beyond waits. They end when there is nothing to do.
 const DEPLOY_THREADS_MAX: usize = 8;
 const DEPLOY_THREADS_REST: Duration = Duration::from_millis(200);
-
-/// Open files that are no client's: listeners, logs, operators.
-const OWN_FILES: u64 = 128;
 
 fn serve(mut config: Config, dev: Option<Dev>) -> anyhow::Result<()> {
     log_to_stderr(config.log_format);

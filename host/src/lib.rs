@@ -101,6 +101,7 @@ pub mod admin_token;
 pub mod bench;
 pub mod bundled;
 pub mod clock;
+pub mod doctor;
 pub mod histogram;
 pub mod log_lines;
 pub mod metrics;

@@ -13,6 +13,9 @@ const DAY_MS: u64 = 24 * 3_600_000;
 /// A rate or a cap for each of many that is this large is not looked at.
 pub const OFF: u64 = 1_000_000;
 
+/// Open files that are no client's: listeners, logs, operators. Of what the process may open, clients get the rest.
+pub const OWN_FILES: u64 = 128;
+
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)*) => {
         /// All bounds. Zero is allowed where it makes sense and then means none at all, never "without bound".

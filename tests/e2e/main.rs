@@ -6,10 +6,12 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written.
+//! are that others have written, `VOLLEY_TEST_NGINX` that nginx is installed.
 
 // What the tests stand on.
 mod client; // sessions, publishing and polling, in the words of the protocol
+mod crowd; // thousands of clients in one thread
+mod front; // an nginx in front of a server
 mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
 mod http; // an HTTP/1.1 client that shows what really came
@@ -79,15 +81,18 @@ mod trap_policy; // who routes what a rule failed on
 
 // The program.
 mod admin; // what operators can look at
+mod behind_nginx; // what comes through the nginx that `doctor` prints
 mod cli; // help, wrong usage, the ready line
 mod commanded; // a real server, operated with the commands
 mod commands; // what the commands that speak to a server share
 mod config; // the config file
 mod conversation; // the printed curl conversation
 mod conversing; // `publish` and `poll`
+mod doctor; // what a machine allows, and what so many clients need
 mod drain; // SIGTERM
 mod operate; // commands that change a running server
 mod operators; // the admin token
+mod packaging; // files that a user copies
 mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files

@@ -44,6 +44,12 @@ impl Events {
     #[track_caller]
     pub(crate) fn asked(mut connection: Connection, request: &Request) -> Self {
         connection.send(request);
+        Self::begun(connection)
+    }
+
+    /// Whatever was asked before.
+    #[track_caller]
+    pub(crate) fn begun(mut connection: Connection) -> Self {
         let head = connection.receive_head();
         assert_eq!(head.status, 200, "{head}");
         let mut events = Self { connection, head };
