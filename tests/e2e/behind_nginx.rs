@@ -81,7 +81,7 @@ fn a_reload_of_nginx_loses_nothing() {
     assert!(cuts(Way::Events).chain(cuts(Way::WebSocket)).all(|cuts| cuts >= 1), "no stream was closed");
     let total: u64 = cuts(Way::Poll).sum();
     say(&format!(
-        "{newest} messages to {CLIENTS} clients through a reload; {total} polls had no answer and were sent again"
+        "{newest} messages to {CLIENTS} clients through a reload; {total} polls met a connection that was being closed"
     ));
 }
 

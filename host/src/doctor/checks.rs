@@ -7,6 +7,7 @@ use crate::doctor::machine::Machine;
 use crate::doctor::memory::Bound;
 use crate::doctor::needs::Crowd;
 use crate::doctor::nginx::Nginx;
+use crate::doctor::numbers::grouped;
 use crate::doctor::tree::Reading;
 use serde::Serialize;
 
@@ -81,7 +82,7 @@ fn nofile(crowd: Crowd, machine: &Machine) -> Check {
 fn file_max(crowd: Crowd, machine: &Machine) -> Check {
     // Where that can't be read, an allowance stands for it.
     let now = machine.files_now.as_ref().copied().unwrap_or(0);
-    let about = format!("open files of the machine, {now} now");
+    let about = format!("open files of the machine, {} now", grouped(now));
     let fix = |needs: u64| fixes::sysctl("fs.file-max", &needs.to_string());
     Check::of("file_max", machine.file_max.clone(), crowd.file_max(now), about, fix)
 }
@@ -128,7 +129,7 @@ fn tracked(crowd: Crowd, conntrack: &Conntrack) -> [Check; 2] {
     let Conntrack { names, max, now, buckets } = conntrack;
     let entries = now.as_ref().copied().unwrap_or(0);
     let about = |of: &str| match now {
-        Ok(now) => format!("{of}, {now} in use"),
+        Ok(now) => format!("{of}, {} in use", grouped(*now)),
         Err(unread) => format!("{of}; how many are in use can't be read: {}", unread.why),
     };
     let chains = match (buckets, now) {

@@ -193,7 +193,7 @@ fn an_old_kernel_has_other_names() {
     assert_eq!(missing(&checks), ["conntrack_max", "conntrack_buckets"]);
     let (max, buckets) = (of(&checks, "conntrack_max"), of(&checks, "conntrack_buckets"));
     assert_eq!((max.is, max.needs, buckets.is, buckets.needs), (65_536, 155_000, 8_192, 155_000));
-    assert!(max.about.contains("30000 in use") && buckets.about.contains("7.3 entries on average now, 37.8 then"));
+    assert!(max.about.contains("30,000 in use") && buckets.about.contains("7.3 entries on average now, 37.8 then"));
     assert!(max.fix.contains("net.ipv4.netfilter.ip_conntrack_max='155000'"), "{}", max.fix);
     assert!(buckets.fix.contains("options ip_conntrack hashsize=155000"), "{}", buckets.fix);
 }

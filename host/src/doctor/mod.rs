@@ -12,6 +12,7 @@ mod machine;
 mod memory;
 mod needs;
 mod nginx;
+mod numbers;
 mod print;
 mod report;
 mod tree;
@@ -31,13 +32,14 @@ use tree::Tree;
 Examples:
   volley doctor --connections 100000
   volley doctor --connections 100000 --pid $(pidof volley)
-  volley doctor --connections 100000 --behind-nginx --json | jq -r '.[] | select(.ok | not) | .fix'
+  volley doctor --connections 100000 --json | jq -r '.[] | select(.ok | not) | .fix'
   volley doctor --connections 100000 --print nginx > /etc/nginx/nginx.conf
 
-With --json it is a list of {\"check\", \"is\", \"needs\", \"ok\", \"fix\"}. `is` and `needs` are numbers, in files, connections,
-ports, pages (tcp_mem), entries, buckets or bytes (cgroup_memory), and ok says that `is` is not below `needs`. What does not
-apply, such as conntrack where it is not loaded, needs 0. What can't be read is 0 and not ok, and `fix` says why. `fix` is
-the commands for root, one a line, with comments; empty where all is well.
+With --json it is a list of {\"check\", \"is\", \"needs\", \"ok\", \"fix\"}. `is` and `needs` are numbers, in
+files, connections, ports, pages (tcp_mem), entries, buckets or bytes (cgroup_memory), and ok
+says that `is` is not below `needs`. What does not apply, such as conntrack where it is not
+loaded, needs 0. What can't be read is 0 and not ok, and `fix` says why. `fix` is the commands for
+root, one a line, with comments; empty where all is well.
 
 Exit codes: 0 all is well, 1 something is not, 2 wrong usage.")]
 pub struct Doctor {

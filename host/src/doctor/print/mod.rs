@@ -4,6 +4,7 @@
 use crate::doctor::fixes;
 use crate::doctor::machine::Machine;
 use crate::doctor::needs::{Crowd, PORTS};
+use crate::doctor::tree::Reading;
 use crate::limits::Limits;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -88,7 +89,7 @@ pub(super) fn sysctl(crowd: Crowd, machine: &Machine) -> String {
     let mut say = |key: &str, value: String| {
         let _ = writeln!(lines, "{key} = {value}");
     };
-    let known = |reading: &crate::doctor::tree::Reading<u64>| reading.as_ref().copied().unwrap_or(0);
+    let known = |reading: &Reading<u64>| reading.as_ref().copied().unwrap_or(0);
     let nr_open = known(&machine.nr_open);
     if nr_open < crowd.nofile() {
         say("fs.nr_open", crowd.nofile().to_string());
