@@ -6,9 +6,10 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written.
+//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium.
 
 // What the tests stand on.
+mod browser; // headless Chromium, clicked and typed into
 mod client; // sessions, publishing and polling, in the words of the protocol
 mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test
@@ -19,8 +20,8 @@ mod request; // what it sends
 mod secure; // certificates, and clients that speak TLS and HTTP/2
 mod shared; // servers that several tests share
 mod streaming; // clients of streams
-mod stub;
-mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
+mod stub; // a server that answers as a test says
+mod terminal; // runs commands, and answers them as a server would
 
 // The protocol's calls.
 mod batch; // many events in one call
@@ -31,9 +32,9 @@ mod idempotency; // a publish that is sent again
 mod polls; // what a poll returns and acknowledges
 mod publish; // one event: what arrives is what was sent
 mod sessions; // opening and ending sessions
-mod subscriptions;
+mod subscriptions; // joining and leaving topics
 mod transports; // clients that change how they listen
-mod websockets; // what is said over a WebSocket // joining and leaving topics
+mod websockets; // what is said over a WebSocket
 
 // What happens around them.
 mod cors; // pages in browsers
@@ -53,8 +54,8 @@ mod waiting; // how long a poll waits, and what ends it
 // Over TLS.
 mod certificates; // what is offered, and how it is replaced
 mod http2; // many polls on one connection
-mod tls;
-mod tls_costs; // what they take, measured // who speaks it, who does not, and who takes too long
+mod tls; // who speaks it, who does not, and who takes too long
+mod tls_costs; // what they take, measured
 
 // Rules.
 mod contract; // what a rule may ask of the host
