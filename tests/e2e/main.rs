@@ -92,6 +92,9 @@ mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 
+// Clients that travel with it.
+mod our_clients; // examples/client-js and its kin
+
 // Clients that others have written.
 mod real_clients; // browsers, npm, Python, curl
 
