@@ -36,6 +36,7 @@ const AHEAD_MAX = 1_000;
 const ACK_MS = 1_000;
 /** A token is renewed so long before it expires, or sooner if it lives shortly. */
 const RENEW_MS = 60_000;
+const RENEW_MS_MIN = 1_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const EVENTS = "text/event-stream";
 
@@ -235,6 +236,7 @@ export class Volley extends EventTarget {
   async close() {
     if (this.#closing.signal.aborted) return;
     this.#end(null);
+    if (!this.#opened.session) return;
     // Best effort, also by a page that is being left: a session that nobody hears of ends by itself.
     const headers = { "Volley-Session": this.#opened.session };
     const ending = fetch(this.#url("v1/sessions"), { method: "DELETE", headers, keepalive: true });
@@ -323,6 +325,8 @@ export class Volley extends EventTarget {
     // The session whose publish got no answer. Idempotency-Keys are a session's: in a new one it is not tried again.
     let unclear = "";
     for (let failures = 0; ; failures += 1) {
+      // In a session that has not joined everything yet a rule would refuse it.
+      await this.#reopening?.catch(() => {});
       if (this.#closing.signal.aborted) throw closed();
       const { session } = this.#opened;
       try {
@@ -345,15 +349,15 @@ export class Volley extends EventTarget {
 
   /** @param {readonly string[]} topics */
   async #open(topics) {
-    const { user, params, signal } = this.#options;
+    const { user, params } = this.#options;
     const bearer = await this.#bearer();
     /** @type {Record<string, string>} */
     const headers = { "Content-Type": "application/json" };
     if (bearer) headers.Authorization = `Bearer ${bearer}`;
     // Whose a token is stands in the token.
     const body = JSON.stringify({ user: bearer ? undefined : user, params, topics });
-    const stop = signal ?? this.#closing.signal;
-    this.#opened = await request(this.#url("v1/sessions"), { method: "POST", headers, body }, CALL_MS, stop, json);
+    const [url, said] = [this.#url("v1/sessions"), { method: "POST", headers, body }];
+    this.#opened = await request(url, said, CALL_MS, this.#closing.signal, json);
     [this.#came, this.#taken, this.#done] = [0, 0, 0];
     this.#renewBefore(bearer);
   }
@@ -423,7 +427,7 @@ export class Volley extends EventTarget {
     const expiresMs = typeof this.#options.token === "function" && bearer ? expiry(bearer) : null;
     if (expiresMs === null) return;
     const left = expiresMs - Date.now();
-    const wait = Math.min(Math.max(left - RENEW_MS, left / 2, 0), TIMER_MS_MAX);
+    const wait = Math.min(Math.max(left - RENEW_MS, left / 2, RENEW_MS_MIN), TIMER_MS_MAX);
     this.#renewal = setTimeout(() => void this.#renew(bearer).catch(() => {}), wait);
   }
 
@@ -598,7 +602,7 @@ export class Volley extends EventTarget {
       socket.send(JSON.stringify({ ack: acknowledged }));
     }, ACK_MS);
     try {
-      return await new Promise((resolve) => {
+      const ended = await new Promise((/** @type {(ended: Ended) => void} */ resolve) => {
         const broken = () => resolve(new Ended(attempt.isOpen ? "broken" : "refused"));
         const isAlive = () => {
           timer.restart(SILENCE_MS);
@@ -612,7 +616,8 @@ export class Volley extends EventTarget {
         };
         socket.onmessage = (/** @type {{ data: unknown }} */ { data }) => {
           isAlive();
-          const page = JSON.parse(String(data));
+          const page = parsed(String(data));
+          if (!page) return broken();
           if (page.messages) this.#takeIn(page, attempt.session);
           if (this.#ahead.length > AHEAD_MAX) resolve(new Ended("full"));
         };
@@ -624,6 +629,9 @@ export class Volley extends EventTarget {
           else broken();
         };
       });
+      // No page is told why a WebSocket was not opened. Another call says whether it is the session, or the server.
+      if (ended.why === "refused" && !attempt.signal.aborted) await this.#ticket(attempt);
+      return ended;
     } finally {
       clearInterval(acknowledge);
       clearTimeout(question);
@@ -790,10 +798,15 @@ function expiry(token) {
 
 /** What the server says when it goes down. @param {string} reason */
 function retryOf(reason) {
+  return Number(parsed(reason)?.retry_ms) || undefined;
+}
+
+/** An object; null where something else was said. @param {string} text */
+function parsed(text) {
   try {
-    return Number(JSON.parse(reason).retry_ms) || undefined;
+    return Object(JSON.parse(text));
   } catch {
-    return undefined;
+    return null;
   }
 }
 

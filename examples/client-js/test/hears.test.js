@@ -14,6 +14,12 @@ for (const way of WAYS) {
     for (const [name, line] of Object.entries(path)) assert.equal(proxy.count(line) > 0, name === way, line);
     // Where a header can be set no token stands in a URL.
     if (way !== "websocket") assert.ok(!proxy.seen.some(({ line }) => line.includes("session=")));
+    // What was taken the server need not keep; a stream says so when it is opened again.
+    if (way === "events") ann.use("events");
+    const asking = take(ann, 1).catch(() => {});
+    await until("it to be acknowledged", async () => (await (await fetch(pathOf(ann.pid))).json()).mailbox.acknowledged === 20);
+    await ann.close();
+    await asking;
   });
 
   test(`by ${way}, cut again and again`, async ({ connect, way: open }) => {
@@ -132,6 +138,21 @@ for (const way of WAYS) {
     assert.notEqual(ann.pid, pid);
     await ann.publish(room, { say: "and on" });
     assert.deepEqual(await take(ann, 1), [{ said: { user: "ann", text: "and on" } }]);
+  });
+
+  test(`what is said while a session is opened anew waits for it (${way})`, async ({ connect }) => {
+    const room = topic("chat");
+    const ann = await connect(SERVER, { user: "ann", topics: [room], transport: way });
+    const [states, reading] = [events(ann, "state"), take(ann, Infinity).catch(() => {})];
+    for (let n = 0; n < 5; n += 1) {
+      await until("a connection", () => ann.state === "open");
+      states.length = 0;
+      await fetch(pathOf(ann.pid), { method: "DELETE" });
+      await until("it to be noticed", () => states.some(({ state }) => state === "reconnecting"));
+      await ann.publish(room, { say: "not before I am in" });
+    }
+    await ann.close();
+    await reading;
   });
 
   test(`who is superseded does not fight (${way})`, async ({ connect, way: open }) => {
