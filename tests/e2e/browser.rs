@@ -1,4 +1,4 @@
-//! A browser as a person has it, headless Chromium, driven over its DevTools protocol: pages with a profile each, real mouse
+//! A browser as a person has it, headless Chromium, driven over its `DevTools` protocol: pages with a profile each, real mouse
 //! and keys, screenshots. Where there is none a test says that it was skipped, and fails where one was promised.
 
 use crate::harness::{Scratch, say, wait_until, workspace};
@@ -15,7 +15,7 @@ use tungstenite::{Message, WebSocket};
 /// A browser that runs; its pages end with it.
 pub(crate) struct Browser {
     child: Child,
-    /// Where it listens for DevTools.
+    /// Where it listens for `DevTools`.
     address: String,
     devtools: Devtools,
     _profile: Scratch,
@@ -169,6 +169,38 @@ impl Page {
         self.devtools.call("Input.insertText", &json!({ "text": text }));
     }
 
+    /// Types into whatever has the focus.
+    #[track_caller]
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.devtools.call("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Chooses an option of a list, as a person does who has opened it.
+    #[track_caller]
+    pub(crate) fn choose(&mut self, selector: &str, value: &str) {
+        self.wait_for(&format!(
+            "(() => {{ const found = document.querySelector({});
+                if (!found || ![...found.options].some((option) => option.value === {1})) return false;
+                found.value = {1};
+                found.dispatchEvent(new Event('change', {{ bubbles: true }}));
+                return true }})()",
+            json!(selector),
+            json!(value)
+        ));
+    }
+
+    /// What the system would say of its user, as `[{"name":"prefers-color-scheme","value":"dark"}]`.
+    #[track_caller]
+    pub(crate) fn emulate(&mut self, features: &Value) {
+        self.devtools.call("Emulation.setEmulatedMedia", &json!({ "features": features }));
+    }
+
+    /// The system's colours are dark, or light.
+    #[track_caller]
+    pub(crate) fn scheme(&mut self, dark: bool) {
+        self.emulate(&json!([{ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } }]));
+    }
+
     /// Presses a key by its name, such as `Enter` or `Tab`.
     #[track_caller]
     pub(crate) fn press(&mut self, key: &str) {
@@ -264,7 +296,7 @@ impl Devtools {
         match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => self.complaints.push(params["exceptionDetails"].to_string()),
             Some("Log.entryAdded") if params["entry"]["level"] == "error" => {
-                self.complaints.push(params["entry"].to_string())
+                self.complaints.push(params["entry"].to_string());
             }
             _ => {}
         }

@@ -6,7 +6,8 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium.
+//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium. With `VOLLEY_TEST_PICTURES=1` the
+//! README's picture is taken anew.
 
 // What the tests stand on.
 mod browser; // headless Chromium, clicked and typed into
@@ -93,6 +94,8 @@ mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 
 // Clients that travel with it.
+mod chat_page; // examples/chat, in Chromium
+mod demo; // what `--demo` serves
 mod our_clients; // examples/client-js and its kin
 
 // Clients that others have written.

@@ -80,20 +80,21 @@ impl Drop for Client {
 }
 
 /// A way to the server that can be cut.
-struct Way {
-    address: String,
+pub(crate) struct Way {
+    pub(crate) address: String,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Way {
-    fn to(server: &Server) -> Self {
+    pub(crate) fn to(server: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (open, listen) = (Arc::<Mutex<Vec<TcpStream>>>::default(), server.listen.clone());
         let opened = open.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let Ok(far) = TcpStream::connect(&listen) else { return };
+                // The server may be away for a while.
+                let Ok(far) = TcpStream::connect(&listen) else { continue };
                 opened
                     .lock()
                     .expect("the connections")
@@ -110,7 +111,7 @@ impl Way {
         Self { address, open }
     }
 
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for end in self.open.lock().expect("the connections").drain(..) {
             let _ = end.shutdown(Shutdown::Both);
         }
