@@ -136,9 +136,9 @@ fn two_people_talk_while_the_rule_is_swapped() {
 #[test]
 fn each_transport_by_the_switch() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
-    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "lobby");
-    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "lobby");
+    let server = Server::shared_with_demo();
+    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "ways");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "ways");
     let mut said: Vec<(bool, String)> = Vec::new();
     for ((way, shown), (other, other_shown)) in WAYS.into_iter().zip(WAYS.into_iter().cycle().skip(1)) {
         ann.listens_by(way, shown);
@@ -174,7 +174,7 @@ fn each_transport_by_the_switch() {
 #[test]
 fn writing_and_private_words() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
+    let server = Server::shared_with_demo();
     let [mut ann, mut bob, mut eve] =
         ["Ann", "Bob", "Eve"].map(|name| Person::enters(&mut browser, &url(&server), name, "tea"));
     bob.page.fill("#text", "I am just");
@@ -202,7 +202,7 @@ fn writing_and_private_words() {
 #[test]
 fn ops_moderate() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
+    let server = Server::shared_with_demo();
     let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "club");
     let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "club");
     ann.notes("You are the first here");
@@ -245,7 +245,7 @@ fn ops_moderate() {
 #[test]
 fn several_rooms_and_what_is_unread() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
+    let server = Server::shared_with_demo();
     let mut ann = Person::enters(&mut browser, &format!("{}#music", url(&server)), "Ann", "music");
     let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "music");
     ann.page.fill("#join-room", "two words");
@@ -311,11 +311,11 @@ fn a_page_comes_back_by_itself() {
 #[test]
 fn what_people_write_is_never_markup() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
+    let server = Server::shared_with_demo();
     let bad = "<img src=x onerror=\"document.title='taken'\"><b>bold</b>&amp;<script>document.title='taken'</script>";
     let name = "<img src=x onerror=\"document.title='taken'\">";
-    let mut ann = Person::enters(&mut browser, &url(&server), name, "lobby");
-    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "lobby");
+    let mut ann = Person::enters(&mut browser, &url(&server), name, "markup");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "markup");
     ann.says(bad);
     bob.sees(&[(name, bad)]);
     ann.says(&format!("/subject {bad}"));
@@ -371,7 +371,7 @@ const CONTRAST: &str = r"(() => {
 #[test]
 fn it_can_be_read_heard_and_used_by_keys_alone() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
+    let server = Server::shared_with_demo();
     let mut page = browser.page(&url(&server));
     is_heard(
         &mut page,
@@ -380,15 +380,17 @@ fn it_can_be_read_heard_and_used_by_keys_alone() {
     // Nothing but keys: the name has the focus from the beginning.
     assert_eq!(page.value("document.activeElement.id"), "name");
     page.type_text("Ann");
+    page.press("Tab");
+    page.type_text("keys");
     page.press("Enter");
-    page.wait_for_text("#room-name", "lobby");
+    page.wait_for_text("#room-name", "keys");
     let mut ann = Person { page };
     ann.is_connected();
     assert_eq!(ann.page.value("document.activeElement.id"), "text");
     ann.page.type_text("by keys");
     ann.page.press("Enter");
     ann.sees(&[("You", "by keys")]);
-    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "lobby");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "keys");
     bob.says("hello");
     ann.sees(&[("You", "by keys"), ("Bob", "hello")]);
     ann.about("Bob", "tell");
@@ -399,14 +401,14 @@ fn it_can_be_read_heard_and_used_by_keys_alone() {
         &[
             ("navigation", "Rooms"),
             ("complementary", "Members"),
-            ("heading", "lobby"),
-            ("log", "Messages in lobby"),
-            ("region", "Conversation in lobby"),
+            ("heading", "keys"),
+            ("log", "Messages in keys"),
+            ("region", "Conversation in keys"),
             ("textbox", "Message"),
             ("button", "Send"),
             ("button", "This room"),
             ("button", "Bob"),
-            ("button", "lobby"),
+            ("button", "keys"),
             ("combobox", "Messages come by"),
             ("button", "Sign out"),
         ],
@@ -434,9 +436,9 @@ fn it_can_be_read_heard_and_used_by_keys_alone() {
 #[test]
 fn on_a_phone() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
-    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "lobby");
-    let _bob = Person::enters(&mut browser, &url(&server), "Bob", "lobby");
+    let server = Server::shared_with_demo();
+    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "phone");
+    let _bob = Person::enters(&mut browser, &url(&server), "Bob", "phone");
     ann.says(&"a long word that nobody breaks: ".repeat(3));
     ann.says(&"x".repeat(300));
     for width in [390, 320] {
@@ -574,7 +576,7 @@ fn conversation(browser: &mut Browser, server: &Server) -> Person {
 #[test]
 fn pictures() {
     let Some(mut browser) = Browser::start() else { return };
-    let server = Server::start(&["--demo"]);
+    let server = Server::shared_with_demo();
     let mut page = browser.page(&url(&server));
     page.screenshot("chat-entrance");
     let mut ann = conversation(&mut browser, &server);
