@@ -313,12 +313,22 @@ fn print_ready(server: &Server) -> anyhow::Result<()> {
     writeln!(out, "volley ready listen={} admin={}{tls}", server.listen, server.admin)?;
     let url = format!("http://{}", server.listen);
     let token = server.admin_token_file.as_ref().map(|path| format!("\nAdmin token:  {}", path.display()));
-    let token = token.unwrap_or_default();
-    let text = include_str!("ready.txt");
-    out.write_all(
-        text.replace("{url}", &url).replace("{admin}", &server.admin.to_string()).replace("{token}", &token).as_bytes(),
-    )?;
+    let text = include_str!("ready.txt")
+        .replace("{demo}", &demo(server, &url))
+        .replace("{url}", &url)
+        .replace("{admin}", &server.admin.to_string())
+        .replace("{token}", &token.unwrap_or_default());
+    out.write_all(text.as_bytes())?;
     out.flush().context("can't write to stdout")
+}
+
+/// Where the chat page is.
+fn demo(server: &Server, url: &str) -> String {
+    if !server.serves_demo {
+        return String::new();
+    }
+    let tls = server.tls.map(|tls| format!(" or https://{tls}/")).unwrap_or_default();
+    format!("\nThe chat page (--demo): open {url}/{tls} in two windows.\n")
 }
 
 fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<()> {

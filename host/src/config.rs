@@ -66,6 +66,9 @@ pub struct Flags {
     /// Where operators connect; anything but loopback needs the admin token [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "VOLLEY_ADMIN")]
     admin: Option<SocketAddr>,
+    /// Serve a chat page to clients, at / of `--listen` and `--tls-listen`
+    #[arg(long, env = "VOLLEY_DEMO")]
+    demo: bool,
     /// A TOML file; examples/volley.toml has every key with its default
     #[arg(long, value_name = "FILE", env = "VOLLEY_CONFIG")]
     config: Option<PathBuf>,
@@ -210,6 +213,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Where operators connect.
     pub admin: SocketAddr,
+    /// Whether a chat page is served to clients.
+    pub demo: bool,
     /// What the admin listener may be called.
     pub admin_hosts: Vec<String>,
     /// Who may call it.
@@ -253,6 +258,7 @@ pub struct Config {
 struct File {
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    demo: bool,
     admin_token_file: Option<PathBuf>,
     admin_hosts: Vec<String>,
     data: Option<PathBuf>,
@@ -346,6 +352,7 @@ impl Flags {
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             tls,
             admin,
+            demo: self.demo || file.demo,
             admin_hosts: [self.admin_hosts, file.admin_hosts].concat(),
             admin_token,
             data,

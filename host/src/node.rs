@@ -41,6 +41,8 @@ pub struct Node {
     pub rates: Rates,
     /// Who may say whose address counts.
     pub proxies: Proxies,
+    /// Whether the chat page is at `/`.
+    pub serves_demo: bool,
     /// How many sessions users have.
     pub user_sessions: Tally<Arc<str>>,
     keys: Arc<Keys>,
@@ -90,6 +92,7 @@ impl Node {
             tickets: Tickets::default(),
             rates: Rates::new(&shared.limits),
             proxies: Proxies::default(),
+            serves_demo: false,
             user_sessions: Tally::default(),
             shared,
             routes: ArcSwap::from_pointee(routes),
@@ -103,6 +106,12 @@ impl Node {
     #[must_use]
     pub fn with_doors(self, auth: Arc<Auth>, proxies: Proxies) -> Self {
         Self { auth, proxies, ..self }
+    }
+
+    /// With the chat page, or without.
+    #[must_use]
+    pub fn with_demo(self, serves_demo: bool) -> Self {
+        Self { serves_demo, ..self }
     }
 
     /// Has an event routed and waits for what becomes of it.

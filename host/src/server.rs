@@ -54,6 +54,8 @@ pub struct Server {
     pub tls: Option<SocketAddr>,
     /// Where operators connect.
     pub admin: SocketAddr,
+    /// Whether clients find the chat page.
+    pub serves_demo: bool,
     /// Where operators find their token.
     pub admin_token_file: Option<PathBuf>,
     /// What changes plugins and routes.
@@ -92,7 +94,8 @@ impl Server {
         let renewal = config.tls.as_ref().map(|tls| Renewal::start(&tls.files, &shared)).transpose()?;
         let write_behind = WriteBehind::start(unwritten, disk.clone(), shared.clone())?;
         let node = Node::new(shared.clone(), Routes::default(), config.cors.clone());
-        let node = Arc::new(node.with_doors(auth.clone(), config.trusted_proxies.clone()));
+        let node = node.with_doors(auth.clone(), config.trusted_proxies.clone()).with_demo(config.demo);
+        let node = Arc::new(node);
         let (alarms, alarmed) = mpsc::unbounded_channel();
         let deployer = Deployer::start(node.clone(), &config, (disk, state), alarms).await?;
         let plugins = node.routes.load().plugins().len() as u64;
@@ -130,6 +133,7 @@ impl Server {
             listen: acceptors[0].address,
             tls: acceptors.get(1).map(|acceptor| acceptor.address),
             admin,
+            serves_demo: config.demo,
             admin_token_file,
             deployer,
             node,

@@ -6,9 +6,11 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written, `VOLLEY_TEST_NGINX` that nginx is installed.
+//! are that others have written, `VOLLEY_TEST_NGINX` that nginx is installed, and `VOLLEY_TEST_BROWSER` that there is a
+//! Chromium. With `VOLLEY_TEST_PICTURES=1` the README's pictures are taken anew.
 
 // What the tests stand on.
+mod browser; // headless Chromium, clicked and typed into
 mod client; // sessions, publishing and polling, in the words of the protocol
 mod crowd; // thousands of clients in one thread
 mod front; // an nginx in front of a server
@@ -21,8 +23,8 @@ mod request; // what it sends
 mod secure; // certificates, and clients that speak TLS and HTTP/2
 mod shared; // servers that several tests share
 mod streaming; // clients of streams
-mod stub;
-mod terminal; // runs commands, and answers them as a server would // a server that answers as a test says
+mod stub; // a server that answers as a test says
+mod terminal; // runs commands, and answers them as a server would
 
 // The protocol's calls.
 mod batch; // many events in one call
@@ -33,9 +35,9 @@ mod idempotency; // a publish that is sent again
 mod polls; // what a poll returns and acknowledges
 mod publish; // one event: what arrives is what was sent
 mod sessions; // opening and ending sessions
-mod subscriptions;
+mod subscriptions; // joining and leaving topics
 mod transports; // clients that change how they listen
-mod websockets; // what is said over a WebSocket // joining and leaving topics
+mod websockets; // what is said over a WebSocket
 
 // What happens around them.
 mod cors; // pages in browsers
@@ -55,9 +57,9 @@ mod waiting; // how long a poll waits, and what ends it
 // Over TLS.
 mod certificates; // what is offered, and how it is replaced
 mod http2; // many polls on one connection
-mod tls;
+mod tls; // who speaks it, who does not, and who takes too long
 mod tls_costs; // what they take, measured
-mod tls_streams; // events and WebSockets // who speaks it, who does not, and who takes too long
+mod tls_streams; // events and WebSockets
 
 // Rules.
 mod contract; // what a rule may ask of the host
@@ -96,6 +98,11 @@ mod packaging; // files that a user copies
 mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
+
+// Clients that travel with it.
+mod chat_page; // examples/chat, in Chromium
+mod demo; // what `--demo` serves
+mod our_clients; // examples/client-js and its kin
 
 // Clients that others have written.
 mod real_clients; // browsers, npm, Python, curl

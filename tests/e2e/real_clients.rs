@@ -1,8 +1,9 @@
 //! Clients that others have written: browsers' `EventSource` and `WebSocket` in Chromium, npm's `eventsource` and `ws`, Python's
 //! `websockets`, and curl. `.ci/run` installs them; `VOLLEY_TEST_CLIENTS` names the folder with `node_modules` and `venv`.
 
+use crate::browser::Browser;
 use crate::client::{Session, publish};
-use crate::harness::{Scratch, Server, wait_until, workspace};
+use crate::harness::{Server, wait_until, workspace};
 use crate::http::PATIENCE;
 use crate::secure::Authority;
 use crate::stub::{Answer, Stub};
@@ -88,20 +89,21 @@ impl Drop for Client {
 }
 
 /// A way to the server that can be cut.
-struct Way {
-    address: String,
+pub(crate) struct Way {
+    pub(crate) address: String,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Way {
-    fn to(server: &Server) -> Self {
+    pub(crate) fn to(server: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (open, listen) = (Arc::<Mutex<Vec<TcpStream>>>::default(), server.listen.clone());
         let opened = open.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let Ok(far) = TcpStream::connect(&listen) else { return };
+                // The server may be away for a while.
+                let Ok(far) = TcpStream::connect(&listen) else { continue };
                 opened
                     .lock()
                     .expect("the connections")
@@ -118,7 +120,7 @@ impl Way {
         Self { address, open }
     }
 
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for end in self.open.lock().expect("the connections").drain(..) {
             let _ = end.shutdown(Shutdown::Both);
         }
@@ -236,7 +238,7 @@ fn curl_shows_events_as_they_come() {
 #[test]
 fn a_page_in_chromium() {
     let server = Server::shared();
-    let (ann, way, folder) = (Session::on(&server, "real.page"), Way::to(&server), Scratch::new());
+    let (ann, way) = (Session::on(&server, "real.page"), Way::to(&server));
     let page = std::fs::read(script("page.html")).expect("the page");
     let web = Stub::start(move |call| match call.line() {
         ("POST", _) => Answer::status(204),
@@ -244,10 +246,8 @@ fn a_page_in_chromium() {
         _ => Answer::status(404),
     });
     let url = format!("http://{}/?volley={}&cuts={}&session={}", web.address, server.listen, way.address, ann.token);
-    let mut command = Command::new("chromium");
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"]);
-    command.arg(format!("--user-data-dir={}", folder.path().display())).arg(url).stderr(Stdio::null());
-    let Some(_browser) = Client::start("Debian's chromium", command) else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    let _page = browser.page(&url);
     let reports = || -> Vec<Value> { web.calls("POST").iter().map(crate::stub::Call::json).collect() };
     let wait_for = |what: &str| {
         wait_until(&format!("the page to report {what}"), || {

@@ -13,6 +13,13 @@ impl Server {
         Shared::get(&SERVER, || Self::start(&[]))
     }
 
+    /// The same with the chat page, in rooms of each test's own.
+    #[track_caller]
+    pub(crate) fn shared_with_demo() -> Shared {
+        static SERVER: SharedSlot = OnceLock::new();
+        Shared::get(&SERVER, || Self::start(&["--demo"]))
+    }
+
     /// The same with `topic`, and the probe on `probe.>` in four lanes, however many cores there are.
     #[track_caller]
     pub(crate) fn shared_with_probe() -> Shared {

@@ -1,6 +1,6 @@
 //! Every way in, and who is turned away there. `host/SECURITY.md` lists them with the tests that try them.
 
-mod issuer; // whoever signs tokens
+pub(crate) mod issuer; // whoever signs tokens
 
 mod accepting; // many who come at once, and caps on them
 mod anonymous; // without keys, and with keys that are not needed
@@ -18,7 +18,8 @@ mod topics; // what a token allows
 
 use crate::harness::{Scratch, Server, TOPIC_ONLY};
 use crate::http::{Connection, Request, Response, post};
-use issuer::{Issuer, jwks};
+use issuer::Issuer;
+pub(crate) use issuer::jwks;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

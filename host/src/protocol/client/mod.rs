@@ -1,5 +1,6 @@
 //! The calls of clients: which there are, who makes them, and what pages may read of the answers.
 
+mod demo;
 mod doors;
 mod over_tls;
 mod params;
@@ -125,7 +126,7 @@ fn well_framed(request: &Request<Incoming>) -> Result<(), Problem> {
     }
 }
 
-/// Every call but the poll and the streams.
+/// Every call but the poll and the streams; and with `--demo` the files of the chat page.
 async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
@@ -144,6 +145,7 @@ async fn call(node: &Arc<Node>, request: Request<Incoming>) -> Answered {
         (&Method::POST, ["v1", "tickets"]) => doors::issue(node, &request),
         (_, ["v1", "topics", _, "events"] | ["v1", "events" | "tickets"]) => Err(Problem::wrong_method("POST")),
         (_, ["v1", "poll" | "stream" | "ws"]) => Err(Problem::wrong_method("GET")),
+        (method, _) if node.serves_demo => demo::serve(method, &path, request.headers()),
         _ => Err(Problem::not_found()),
     }
 }

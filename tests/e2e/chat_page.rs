@@ -1,0 +1,621 @@
+//! The chat page in Chromium, served by `--demo`: people who talk, by each transport, while the rule is swapped and the
+//! connection breaks; what it looks like, and what somebody finds in it who does not see it.
+
+use crate::browser::{Browser, Page};
+use crate::doors::issuer::{Issuer, claims};
+use crate::doors::{jwks, secret_file};
+use crate::guests;
+use crate::harness::{Scratch, Server, say, workspace};
+use crate::operator::Operator;
+use crate::our_clients::{Ending, snippets};
+use serde_json::json;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+/// Somebody at a page.
+struct Person {
+    page: Page,
+}
+
+impl Person {
+    /// Comes in, under that name.
+    #[track_caller]
+    fn enters(browser: &mut Browser, url: &str, name: &str, room: &str) -> Self {
+        let mut page = browser.page(url);
+        page.fill("#name", name);
+        page.fill("#first-room", room);
+        page.click("#enter button[type=submit]");
+        let mut person = Self { page };
+        person.page.wait_for_text("#room-name", room);
+        person.is_connected();
+        person
+    }
+
+    #[track_caller]
+    fn is_connected(&mut self) {
+        self.page.wait_for("document.querySelector('#state').dataset.state === 'open'");
+    }
+
+    /// Listens in that way from now on.
+    #[track_caller]
+    fn listens_by(&mut self, way: &str, shown: &str) {
+        self.page.choose("#transport", way);
+        self.page.wait_for_text("#state", &format!("Connected by {shown}"));
+    }
+
+    #[track_caller]
+    fn says(&mut self, text: &str) {
+        self.page.fill("#text", text);
+        self.page.press("Enter");
+    }
+
+    /// What the conversation on the page is, line by line: who, and what.
+    fn lines(&mut self) -> Vec<(String, String)> {
+        let lines = self.page.value(
+            "[...document.querySelectorAll('.log:not([hidden]) [role=log] .line')].map((line) =>
+                [line.querySelector('.who').textContent, line.querySelector('.text').textContent])",
+        );
+        serde_json::from_value(lines).expect("pairs")
+    }
+
+    /// Waits until the last lines are these, and sees that nothing stands twice.
+    #[track_caller]
+    fn sees(&mut self, last: &[(&str, &str)]) {
+        let text = last.last().expect("a line").1;
+        self.page.wait_for(&format!(
+            "[...document.querySelectorAll('.log:not([hidden]) [role=log] .text')].at(-1)?.textContent === {}",
+            json!(text)
+        ));
+        let lines = self.lines();
+        let end = lines[lines.len().saturating_sub(last.len())..].iter().map(|(who, text)| (&**who, &**text));
+        assert_eq!(end.collect::<Vec<_>>(), last, "{lines:?}");
+    }
+
+    #[track_caller]
+    fn notes(&mut self, words: &str) {
+        let found =
+            "[...document.querySelectorAll('.log:not([hidden]) .note')].some((note) => note.textContent.includes(";
+        self.page.wait_for(&format!("{found}{}))", json!(words)));
+    }
+
+    /// Chooses something of what can be done about a member.
+    #[track_caller]
+    fn about(&mut self, name: &str, what: &str) {
+        self.page.click(&format!("#members li[data-key={}] button", json!(name)));
+        self.page.wait_for("document.querySelector('#member').open");
+        self.page.click(&format!("#member button[value={what}]"));
+        self.page.wait_for("!document.querySelector('#member').open");
+    }
+}
+
+fn url(server: &Server) -> String {
+    format!("http://{}/", server.listen)
+}
+
+const WAYS: [(&str, &str); 3] = [("websocket", "WebSocket"), ("events", "server-sent events"), ("poll", "long polls")];
+
+#[test]
+fn two_people_talk_while_the_rule_is_swapped() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::start(&["--demo", "--lanes", "2"]);
+    let operator = Operator::of(&server, "chat");
+    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "lobby");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "lobby");
+    ann.listens_by("websocket", "WebSocket");
+    bob.listens_by("events", "server-sent events");
+    ann.notes("Bob has come in");
+    ann.says("one");
+    bob.sees(&[("Ann", "one")]);
+    // Between two messages.
+    let next = operator.push(&guests::chat_next());
+    operator.activate(&next);
+    bob.says("two");
+    ann.sees(&[("You", "one"), ("Bob", "two")]);
+    bob.sees(&[("Ann", "one"), ("You", "two")]);
+    // And while messages are on their way, back and forth.
+    let swapping = std::thread::spawn(move || {
+        for _ in 0..2 {
+            operator.rollback();
+            operator.activate(&next);
+        }
+    });
+    let mut said = Vec::new();
+    for n in 0..20 {
+        let text = format!("message {n}");
+        ann.says(&text);
+        said.push(text);
+    }
+    swapping.join().expect("swapped");
+    let of = |who: &'static str| said.iter().map(|text| (who, &**text)).collect::<Vec<_>>();
+    bob.sees(&of("Ann"));
+    ann.sees(&of("You"));
+    assert_eq!(ann.page.complaints(), Vec::<String>::new());
+    assert_eq!(bob.page.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn each_transport_by_the_switch() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "ways");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "ways");
+    let mut said: Vec<(bool, String)> = Vec::new();
+    for ((way, shown), (other, other_shown)) in WAYS.into_iter().zip(WAYS.into_iter().cycle().skip(1)) {
+        ann.listens_by(way, shown);
+        bob.listens_by(other, other_shown);
+        ann.says(&format!("by {way}"));
+        said.push((true, format!("by {way}")));
+        bob.page.wait_for_text(".log:not([hidden])", &format!("by {way}"));
+        bob.says(&format!("heard by {other}"));
+        said.push((false, format!("heard by {other}")));
+        let as_seen = |by_ann: bool| -> Vec<(&str, &str)> {
+            let who = |of_ann: bool| {
+                if of_ann == by_ann {
+                    "You"
+                } else if of_ann {
+                    "Ann"
+                } else {
+                    "Bob"
+                }
+            };
+            said.iter().map(|(of_ann, text)| (who(*of_ann), &**text)).collect()
+        };
+        ann.sees(&as_seen(true));
+        bob.sees(&as_seen(false));
+    }
+    // A tab that is loaded again comes back as who it was, in the way that it had.
+    ann.page.value("location.reload()");
+    ann.page.wait_for_text("#state", "Connected by long polls");
+    ann.page.wait_for_text("#me", "Ann");
+    let again: Vec<_> = ann.lines().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(again, said.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>(), "the backlog");
+}
+
+#[test]
+fn writing_and_private_words() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let [mut ann, mut bob, mut eve] =
+        ["Ann", "Bob", "Eve"].map(|name| Person::enters(&mut browser, &url(&server), name, "tea"));
+    bob.page.fill("#text", "I am just");
+    ann.page.wait_for_text("#typing", "Bob is writing");
+    bob.says("here");
+    ann.sees(&[("Bob", "here")]);
+    ann.page.wait_for("document.querySelector('#typing').textContent === ''");
+    ann.about("Bob", "tell");
+    ann.page.wait_for_text("#privately", "Only Bob will see this");
+    ann.says("psst");
+    bob.sees(&[("You", "here"), ("Ann", "psst")]);
+    ann.sees(&[("Bob", "here"), ("You", "psst")]);
+    ann.page.wait_for_text(".private .how", "privately to Bob");
+    ann.page.press("Escape");
+    ann.page.wait_for("document.querySelector('#privately').hidden");
+    ann.says("and to all");
+    eve.sees(&[("Bob", "here"), ("Ann", "and to all")]);
+    // As somebody writes who likes to type.
+    eve.says("/tell Ann so do I");
+    ann.sees(&[("You", "and to all"), ("Eve", "so do I")]);
+    eve.says("/dance");
+    eve.notes("There is no /dance");
+}
+
+#[test]
+fn ops_moderate() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "club");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "club");
+    ann.notes("You are the first here");
+    ann.page.wait_for_text("#members", "Bob");
+    bob.about("Ann", "kick");
+    bob.notes("only an op may do this");
+    ann.about("Bob", "mute");
+    ann.notes("Bob can't say anything now (only you see this)");
+    bob.says("hello?");
+    bob.page.wait_for_text(".failed", "Not sent: you are muted in this room");
+    ann.about("Bob", "unmute");
+    ann.notes("Bob may speak again");
+    bob.page.click(".failed button");
+    ann.sees(&[("Bob", "hello?")]);
+    ann.page.click("#open-room-settings");
+    ann.page.fill("#new-subject", "No shouting");
+    ann.page.click("#room-settings button[value=subject]");
+    bob.page.wait_for_text("#subject", "No shouting");
+    ann.about("Bob", "kick");
+    bob.page.wait_for("document.querySelector('#text').disabled");
+    bob.notes("Bob was removed");
+    bob.page.fill("#join-room", "club");
+    bob.page.press("Enter");
+    bob.page.wait_for("!document.querySelector('#text').disabled");
+    ann.page.wait_for_text("#members", "Bob");
+    ann.about("Bob", "ban");
+    bob.page.wait_for("document.querySelector('#text').disabled");
+    bob.page.fill("#join-room", "club");
+    bob.page.press("Enter");
+    bob.notes("you are banned from this room");
+    ann.says("/unban Bob");
+    ann.notes("Bob may come back");
+    bob.page.fill("#join-room", "club");
+    bob.page.press("Enter");
+    bob.page.wait_for("!document.querySelector('#text').disabled");
+    bob.says("thanks");
+    ann.sees(&[("Bob", "thanks")]);
+}
+
+#[test]
+fn several_rooms_and_what_is_unread() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut ann = Person::enters(&mut browser, &format!("{}#music", url(&server)), "Ann", "music");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "music");
+    ann.page.fill("#join-room", "two words");
+    ann.page.press("Enter");
+    ann.page.wait_for_text("#room-name", "two-words");
+    bob.says("which song?");
+    ann.page.wait_for("document.querySelector('#rooms .count')?.textContent === '1'");
+    ann.page.wait_for("document.title.startsWith('(1)')");
+    ann.page.click("#rooms li[data-key=music] button");
+    ann.sees(&[("Bob", "which song?")]);
+    ann.page.wait_for("!document.querySelector('#rooms .count')");
+    ann.page.fill("#join-room", "no/room");
+    ann.page.press("Enter");
+    ann.page.wait_for("document.querySelector('#join-room').validationMessage.includes('letters')");
+    ann.page.click("#open-room-settings");
+    ann.page.click("#room-settings button[value=leave]");
+    ann.page.wait_for_text("#room-name", "two-words");
+    bob.notes("Ann has left");
+}
+
+#[test]
+fn a_page_comes_back_by_itself() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::start(&["--demo"]);
+    let listen = server.listen.clone();
+    let mut people: Vec<Person> =
+        ["Ann", "Bob", "Eve"].iter().map(|name| Person::enters(&mut browser, &url(&server), name, "lobby")).collect();
+    for (person, (way, shown)) in people.iter_mut().zip(WAYS) {
+        person.listens_by(way, shown);
+    }
+    people[0].says("before");
+    for person in &mut people {
+        person.page.wait_for_text("[role=log]", "before");
+    }
+    // The network is away for a while, and then there again: nothing is missing.
+    for at in 1..3 {
+        people[at].page.offline(true);
+        people[0].says(&format!("while {at} is away"));
+        people[at].page.offline(false);
+        people[at].page.wait_for_text("[role=log]", &format!("while {at} is away"));
+        people[at].is_connected();
+    }
+    // The server is started anew, and knows of nothing: sessions are opened and rooms are joined again.
+    server.terminate();
+    assert!(server.wait_for_exit().success());
+    for person in &mut people {
+        person.page.wait_for("document.querySelector('#state').dataset.state === 'reconnecting'");
+    }
+    let _again = Server::start_bare(&["--listen", &listen, "--admin", "127.0.0.1:0", "--demo"]);
+    for (person, (_, shown)) in people.iter_mut().zip(WAYS) {
+        person.page.wait_for_text("#state", &format!("Connected by {shown}"));
+        person.notes("something may be missing here");
+        person.page.wait_for("document.querySelectorAll('#members li').length === 3");
+    }
+    people[2].says("after");
+    for person in &mut people {
+        person.page.wait_for_text("[role=log]", "after");
+        let before = person.lines().iter().filter(|(_, text)| text == "before").count();
+        assert_eq!(before, 1, "what was said before stays, once");
+    }
+}
+
+#[test]
+fn what_people_write_is_never_markup() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let bad = "<img src=x onerror=\"document.title='taken'\"><b>bold</b>&amp;<script>document.title='taken'</script>";
+    let name = "<img src=x onerror=\"document.title='taken'\">";
+    let mut ann = Person::enters(&mut browser, &url(&server), name, "markup");
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "markup");
+    ann.says(bad);
+    bob.sees(&[(name, bad)]);
+    ann.says(&format!("/subject {bad}"));
+    bob.page.wait_for_text("#subject", bad);
+    bob.about(name, "tell");
+    bob.page.wait_for_text("#privately", name);
+    for person in [&mut ann, &mut bob] {
+        let elements = person
+            .page
+            .value("document.querySelectorAll('#chat b, #chat script, #chat img:not([src=\"icon.svg\"])').length");
+        assert_eq!(elements, 0);
+        assert_ne!(person.page.value("document.title"), "taken");
+        assert_eq!(person.page.complaints(), Vec::<String>::new());
+    }
+}
+
+/// What is in the tree that screen readers read, by role and name.
+#[track_caller]
+fn is_heard(page: &mut Page, all: &[(&str, &str)]) {
+    let heard = page.heard();
+    for (role, name) in all {
+        assert!(heard.iter().any(|(r, n)| r == role && n == name), "no {role} {name:?} among {heard:#?}");
+    }
+}
+
+/// The least contrast of a text on the page with what is behind it, and which text that is. What is faded is mixed first.
+const CONTRAST: &str = r"(() => {
+    const channels = (color) => (color.match(/[\d.]+/g) ?? []).map(Number);
+    const light = (color) => {
+        const [r, g, b] = color.map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const mix = ([r, g, b, a = 1], under) => [r, g, b].map((c, i) => c * a + under[i] * (1 - a));
+    const behind = (element) => {
+        if (!element) return [255, 255, 255];
+        const own = channels(getComputedStyle(element).backgroundColor);
+        return (own[3] ?? 1) === 1 ? own : mix(own, behind(element.parentElement));
+    };
+    let least = [99, ''];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        const text = walker.currentNode.textContent.trim();
+        if (!text || !element.checkVisibility({ visibilityProperty: true }) || element.closest('.unseen, .pending')) continue;
+        const under = behind(element);
+        const [a, b] = [light(mix(channels(getComputedStyle(element).color), under)), light(under)];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < least[0]) least = [contrast, `${text} (${element.className || element.tagName})`];
+    }
+    return least;
+})()";
+
+#[test]
+fn it_can_be_read_heard_and_used_by_keys_alone() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut page = browser.page(&url(&server));
+    is_heard(
+        &mut page,
+        &[("heading", "Volley chat"), ("textbox", "Your name"), ("textbox", "Room"), ("button", "Enter")],
+    );
+    // Nothing but keys: the name has the focus from the beginning.
+    assert_eq!(page.value("document.activeElement.id"), "name");
+    page.type_text("Ann");
+    page.press("Tab");
+    page.type_text("keys");
+    page.press("Enter");
+    page.wait_for_text("#room-name", "keys");
+    let mut ann = Person { page };
+    ann.is_connected();
+    assert_eq!(ann.page.value("document.activeElement.id"), "text");
+    ann.page.type_text("by keys");
+    ann.page.press("Enter");
+    ann.sees(&[("You", "by keys")]);
+    let mut bob = Person::enters(&mut browser, &url(&server), "Bob", "keys");
+    bob.says("hello");
+    ann.sees(&[("You", "by keys"), ("Bob", "hello")]);
+    ann.about("Bob", "tell");
+    ann.says("for you");
+    bob.page.wait_for_text("[role=log]", "for you");
+    is_heard(
+        &mut ann.page,
+        &[
+            ("navigation", "Rooms"),
+            ("complementary", "Members"),
+            ("heading", "keys"),
+            ("log", "Messages in keys"),
+            ("region", "Conversation in keys"),
+            ("textbox", "Message"),
+            ("button", "Send"),
+            ("button", "This room"),
+            ("button", "Bob"),
+            ("button", "keys"),
+            ("combobox", "Messages come by"),
+            ("button", "Sign out"),
+        ],
+    );
+    // The order of the tab key is that of the page: rooms, what can be done in the room, members.
+    let order = ann.page.value(
+        "[...document.querySelectorAll('button, input, select, textarea, [tabindex]')]
+            .filter((element) => element.checkVisibility({ visibilityProperty: true }) && !element.disabled)
+            .map((element) => element.tabIndex)",
+    );
+    assert!(order.as_array().is_some_and(|order| order.len() > 10 && order.iter().all(|index| *index == 0)), "{order}");
+    for dark in [false, true] {
+        ann.page.scheme(dark);
+        let least = ann.page.value(CONTRAST);
+        assert!(least[0].as_f64().is_some_and(|contrast| contrast >= 4.5), "dark: {dark}: {least}");
+    }
+    // Moved by nothing where people want that.
+    ann.page.emulate(&json!([{ "name": "prefers-reduced-motion", "value": "reduce" }]));
+    let moving =
+        "[...document.querySelectorAll('*')].filter((element) => getComputedStyle(element).animationName !== 'none'
+        || getComputedStyle(element).transitionDuration !== '0s').length";
+    assert_eq!(ann.page.value(moving), 0);
+}
+
+#[test]
+fn on_a_phone() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut ann = Person::enters(&mut browser, &url(&server), "Ann", "phone");
+    let _bob = Person::enters(&mut browser, &url(&server), "Bob", "phone");
+    ann.says(&"a long word that nobody breaks: ".repeat(3));
+    ann.says(&"x".repeat(300));
+    for width in [390, 320] {
+        ann.page.window(width, 700, true);
+        let wider = ann.page.value("document.documentElement.scrollWidth - innerWidth");
+        assert_eq!(wider, 0, "nothing stands out sideways at {width}");
+        let small = ann.page.value(
+            "[...document.querySelectorAll('button, select, input')]
+                .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+                .map((element) => element.getBoundingClientRect()).filter(({ width, height }) => Math.min(width, height) < 32).length",
+        );
+        assert_eq!(small, 0, "what is touched is large enough at {width}");
+    }
+    // Panels come and go, by button, by a touch beside them, by Escape.
+    ann.page.click("#open-members");
+    ann.page.wait_for_text("#members-panel.open", "Bob");
+    ann.page.press("Escape");
+    ann.page.wait_for("!document.querySelector('.panel.open') && document.activeElement.id === 'open-members'");
+    ann.page.click("#open-rooms");
+    ann.page.wait_for("document.querySelector('#rooms-panel.open')?.contains(document.activeElement)");
+    ann.page.fill("#join-room", "other");
+    ann.page.press("Enter");
+    ann.page.wait_for_text("#room-name", "other");
+    ann.page.wait_for("!document.querySelector('.panel.open')");
+}
+
+#[test]
+fn where_tokens_are_wanted_the_page_asks_for_one() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (issuer, folder) = (Issuer::hs256("page"), Scratch::new());
+    let server = Server::start(&["--demo", "--auth-jwks", &secret_file(&folder, "jwks.json", &jwks(&[&issuer]))]);
+    let mut page = browser.page(&url(&server));
+    page.fill("#name", "whoever");
+    page.press("Enter");
+    page.wait_for_text("#entrance-problem", "a token is needed");
+    page.wait_for("document.activeElement.id === 'token'");
+    page.type_text(&issuer.token(&claims("Ann", &["chat.>"])));
+    page.press("Enter");
+    page.wait_for_text("#me", "Ann");
+    let mut ann = Person { page };
+    ann.is_connected();
+    for (way, shown) in WAYS {
+        ann.listens_by(way, shown);
+        ann.says(way);
+        ann.page.wait_for_text("[role=log]", way);
+    }
+    // What opens everything is not kept, so a tab that is loaded again asks anew.
+    ann.page.value("location.reload()");
+    ann.page.wait_for("document.activeElement?.id === 'name'");
+    assert_eq!(ann.page.value("JSON.stringify(sessionStorage).includes('eyJ')"), false);
+}
+
+/// As `examples/chat/README.md` says: with another server of files, and origins that are named.
+#[test]
+fn served_by_another_server() {
+    let [files, volley] = &snippets("examples/chat/README.md", "sh")[..] else { panic!("two commands") };
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = Scratch::new();
+    for name in
+        ["chat/index.html", "chat/chat.js", "chat/room.js", "chat/chat.css", "chat/icon.svg", "client-js/volley.js"]
+    {
+        let copy = folder.path().join("examples").join(name);
+        std::fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(workspace().join("examples").join(name), copy).expect("a copy");
+    }
+    let command = files.replace("python3", "exec python3 -u").replace(" 8000 ", " 0 ");
+    let mut shell = Command::new("sh");
+    let shell = shell.args(["-c", &command]).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut python = Ending(shell.spawn().expect("a shell"));
+    let mut said = String::new();
+    BufReader::new(python.0.stdout.take().expect("piped")).read_line(&mut said).expect("what Python says");
+    let port = said.split(" port ").nth(1).and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+    let Some(port) = port else {
+        assert!(std::env::var_os("VOLLEY_TEST_CLIENTS").is_none(), "python3 is to be there: {said:?}");
+        return say("SKIPPED: the chat page by another server; there is no python3");
+    };
+    let origin = volley.trim().strip_prefix("volley serve ").expect("a command").replace("8000", &port);
+    let server = Server::start(&origin.split(' ').collect::<Vec<_>>());
+    let index = folder.path().join("examples/chat/index.html");
+    let page = std::fs::read_to_string(&index).expect("the page");
+    let named = format!("<meta name=\"volley-server\" content=\"{}\">", url(&server));
+    std::fs::write(&index, page.replace("<meta name=\"volley-server\" content=\"\">", &named)).expect("the page");
+    let url = format!("http://127.0.0.1:{port}/chat/");
+    let mut ann = Person::enters(&mut browser, &url, "Ann", "lobby");
+    let mut bob = Person::enters(&mut browser, &url, "Bob", "lobby");
+    for (way, shown) in WAYS {
+        ann.listens_by(way, shown);
+        bob.says(way);
+        ann.page.wait_for_text("[role=log]", way);
+    }
+    assert_eq!(ann.page.complaints(), Vec::<String>::new());
+}
+
+/// A desk with a conversation on it, for pictures.
+fn conversation(browser: &mut Browser, server: &Server) -> Person {
+    let url = url(server);
+    let mut ann = Person::enters(browser, &url, "Ann", "garden");
+    let mut bob = Person::enters(browser, &url, "Bob", "garden");
+    let mut chiara = Person::enters(browser, &url, "Chiara", "garden");
+    ann.says("/subject What grows, and what does not");
+    for (who, text) in [
+        (1, "Has anybody had luck with tomatoes on a north balcony?"),
+        (2, "Luck, no. Leaves, yes."),
+        (2, "Try chard. It wants nothing and looks like a sunset."),
+        (0, "I swapped mine for chard last year and never looked back. Same pot, no downtime."),
+        (1, "Sold. What do I do with eleven seedlings?"),
+    ] {
+        let person = [&mut ann, &mut bob, &mut chiara].into_iter().nth(who).expect("one of three");
+        person.says(text);
+        ann.page.wait_for_text(".log:not([hidden])", text);
+    }
+    chiara.about("Ann", "tell");
+    chiara.says("He bought them at my stall, I can't say it out loud.");
+    ann.page.wait_for_text(".log:not([hidden])", "out loud");
+    ann.says("Bring them on Saturday, the school is planting.");
+    for room in ["recipes", "weather"] {
+        ann.page.fill("#join-room", room);
+        ann.page.press("Enter");
+        ann.page.wait_for_text("#room-name", room);
+    }
+    for text in ["Chard with lemon", "and raisins"] {
+        crate::client::publish(server, "chat.recipes", &json!({ "say": text }));
+    }
+    ann.page.click("#rooms li[data-key=garden] button");
+    ann.page.wait_for_text("#room-name", "garden");
+    ann.page.wait_for("document.querySelector('#rooms .count')?.textContent === '2'");
+    bob.page.fill("#text", "Saturday it is");
+    ann.page.wait_for_text("#typing", "Bob is writing");
+    // They stay while pictures are taken.
+    std::mem::forget((bob, chiara));
+    ann
+}
+
+/// Pictures for people to look at, in `target/screenshots`. With `VOLLEY_TEST_PICTURES=1` the README's is taken anew.
+#[test]
+fn pictures() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut page = browser.page(&url(&server));
+    page.screenshot("chat-entrance");
+    let mut ann = conversation(&mut browser, &server);
+    let settle = "document.getAnimations().every((animation) => animation.playState === 'finished')";
+    for (name, width, height, phone, dark) in [
+        ("chat-desktop", 1180, 720, false, false),
+        ("chat-desktop-dark", 1180, 720, false, true),
+        ("chat-tablet", 800, 720, false, false),
+        ("chat-phone", 390, 844, true, false),
+        ("chat-phone-dark", 390, 844, true, true),
+    ] {
+        ann.page.window(width, height, phone);
+        ann.page.scheme(dark);
+        ann.page.value("document.querySelector('.log:not([hidden])').scrollTop = 1e6");
+        ann.page.wait_for(settle);
+        let picture = std::fs::read(ann.page.screenshot(name)).expect("the picture");
+        // Width and height stand behind the first 16 bytes of a PNG.
+        let [shown_width, shown_height] =
+            [16, 20].map(|at| u32::from_be_bytes(picture[at..at + 4].try_into().expect("four")));
+        let scale = if phone { 2 } else { 1 };
+        assert_eq!((shown_width, shown_height), (width * scale, height * scale), "{name}");
+        if name == "chat-desktop" && std::env::var_os("VOLLEY_TEST_PICTURES").is_some() {
+            assert!(picture.len() < 150_000, "{} bytes", picture.len());
+            std::fs::write(workspace().join("examples/chat/chat.png"), picture).expect("the README's picture");
+            say("examples/chat/chat.png is taken anew");
+        }
+    }
+    ann.page.scheme(false);
+    for (button, name) in [("#open-rooms", "chat-phone-rooms"), ("#open-members", "chat-phone-members")] {
+        ann.page.click(button);
+        ann.page.wait_for(settle);
+        ann.page.screenshot(name);
+        ann.page.press("Escape");
+    }
+    ann.page.click("#open-room-settings");
+    ann.page.screenshot("chat-phone-settings");
+    ann.page.press("Escape");
+    ann.page.window(1180, 720, false);
+    ann.page.click("#members li[data-key=Bob] button");
+    ann.page.screenshot("chat-desktop-member");
+    assert_eq!(ann.page.complaints(), Vec::<String>::new());
+}
