@@ -150,6 +150,15 @@ impl Session {
         self.parked.is_some()
     }
 
+    /// What waits: a `poll`, `events` or a `websocket`.
+    pub fn consumer(&self) -> Option<&'static str> {
+        self.parked.as_ref().map(|parked| match parked.answer_to {
+            AnswerTo::Bare(_) | AnswerTo::Held(_) => "poll",
+            AnswerTo::Stream(Form::Events, _) => "events",
+            AnswerTo::Stream(Form::WebSocket, _) => "websocket",
+        })
+    }
+
     /// When its token expires; never without one.
     pub(crate) fn expires_ms(&self) -> u64 {
         self.guard.as_ref().map_or(u64::MAX, |guard| guard.expires_ms)

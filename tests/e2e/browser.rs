@@ -1,4 +1,4 @@
-//! A browser as a person has it, headless Chromium, driven over its DevTools protocol: pages with a profile each, real mouse
+//! A browser as a person has it, headless Chromium, driven over its `DevTools` protocol: pages with a profile each, real mouse
 //! and keys, screenshots. Where there is none a test says that it was skipped, and fails where one was promised.
 
 use crate::harness::{Scratch, say, wait_until, workspace};
@@ -15,7 +15,7 @@ use tungstenite::{Message, WebSocket};
 /// A browser that runs; its pages end with it.
 pub(crate) struct Browser {
     child: Child,
-    /// Where it listens for DevTools.
+    /// Where it listens for `DevTools`.
     address: String,
     devtools: Devtools,
     _profile: Scratch,
@@ -264,7 +264,7 @@ impl Devtools {
         match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => self.complaints.push(params["exceptionDetails"].to_string()),
             Some("Log.entryAdded") if params["entry"]["level"] == "error" => {
-                self.complaints.push(params["entry"].to_string())
+                self.complaints.push(params["entry"].to_string());
             }
             _ => {}
         }
