@@ -7,7 +7,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use tungstenite::{Message, WebSocket};
@@ -108,6 +108,12 @@ impl Page {
         self.devtools.call("Emulation.setTouchEmulationEnabled", &json!({ "enabled": phone }));
     }
 
+    /// Whether the system asks for dark colours.
+    pub(crate) fn dark(&mut self, dark: bool) {
+        let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
+        self.devtools.call("Emulation.setEmulatedMedia", &json!({ "features": [scheme] }));
+    }
+
     /// The value of an expression, of its promise if it is one.
     #[track_caller]
     pub(crate) fn value(&mut self, expression: &str) -> Value {
@@ -167,6 +173,15 @@ impl Page {
         self.click(selector);
         self.value("document.activeElement.select?.()");
         self.devtools.call("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Chooses a file in a field for files, as the system's own dialog does.
+    #[track_caller]
+    pub(crate) fn choose_file(&mut self, selector: &str, file: &Path) {
+        self.wait_for(&format!("document.querySelector({})", json!(selector)));
+        let find = json!({ "expression": format!("document.querySelector({})", json!(selector)) });
+        let object = self.devtools.call("Runtime.evaluate", &find)["result"]["objectId"].take();
+        self.devtools.call("DOM.setFileInputFiles", &json!({ "files": [file], "objectId": object }));
     }
 
     /// Presses a key by its name, such as `Enter` or `Tab`.

@@ -6,7 +6,8 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium.
+//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium. With `VOLLEY_TEST_PICTURES` the dashboard's picture in `examples/` is
+//! taken anew.
 
 // What the tests stand on.
 mod browser; // headless Chromium, clicked and typed into
@@ -85,9 +86,12 @@ mod commands; // what the commands that speak to a server share
 mod config; // the config file
 mod conversation; // the printed curl conversation
 mod conversing; // `publish` and `poll`
+mod dashboard; // the operators' page, clicked
 mod drain; // SIGTERM
+mod live; // the server as operators watch it
 mod operate; // commands that change a running server
 mod operators; // the admin token
+mod pictures; // the dashboard of a busy server, for people to look at
 mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
