@@ -159,6 +159,13 @@ impl Session {
         })
     }
 
+    /// Messages that it has not been given: those of a stream that is open were, though they are kept for one that resumes.
+    pub fn unread(&self) -> u64 {
+        let is_stream = self.parked.as_ref().is_some_and(|parked| matches!(parked.answer_to, AnswerTo::Stream(..)));
+        let given = self.mailbox.acknowledged().max(if is_stream { self.streamed } else { 0 });
+        (self.mailbox.newest() - given).min(self.mailbox.len() as u64)
+    }
+
     /// When its token expires; never without one.
     pub(crate) fn expires_ms(&self) -> u64 {
         self.guard.as_ref().map_or(u64::MAX, |guard| guard.expires_ms)

@@ -67,7 +67,7 @@ fn numbers_move_with_what_happens() {
     page.wait_for(&format!("{}.includes('0 polls')", tile("Parked")));
     let (ann, _bob) = (Session::on(&server, "board.busy"), Session::on(&server, "board.busy"));
     let _parked = ann.park(&server);
-    page.wait_for(&format!("{}.includes('1 polls')", tile("Parked")));
+    page.wait_for(&format!("{}.includes('1 poll')", tile("Parked")));
     page.wait_for(&format!("{}.includes('2')", tile("Sessions")));
     for n in 0..30 {
         publish(&server, "board.busy", &json!(n));
@@ -267,11 +267,34 @@ fn a_log_goes_on_while_it_is_read() {
     let Some(mut browser) = Browser::start() else { return };
     let mut page = browser.page(&url(&server, "logs/probe"));
     page.wait_for_text("main [role=status]", "as they come");
-    assert_eq!(crate::client::try_publish(&server, "probe.log", &json!({"do": "trap"})).status, 502);
+    assert_eq!(
+        crate::client::try_publish(&server, "probe.log", &json!({"do": "trap", "words": "told to"})).status,
+        502
+    );
     page.wait_for_text(".log", "probe.log");
     page.wait_for("document.querySelector('.log [data-level=error]')");
     expect_no_complaints(&mut page, &[]);
 }
+
+/// Contrast of texts with what is behind them, by the formula of WCAG 2: those below 4.5 (AA), outside pictures.
+const TOO_FAINT: &str = r#"(() => {
+    const channels = color => color.match(/[\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
+    const behind = element => {
+        for (; element; element = element.parentElement) {
+            const color = channels(getComputedStyle(element).backgroundColor);
+            if (color.length < 4 || color[3] === 1) return color;
+        }
+        return [255, 255, 255];
+    };
+    const texts = [...document.querySelectorAll('body *')].filter(one => one.checkVisibility() && !one.closest('.unseen, :disabled')
+        && [...one.childNodes].some(child => child.nodeType === 3 && child.data.trim()));
+    const faint = texts.map(one => {
+        const [a, b] = [light(channels(getComputedStyle(one).color)), light(behind(one))].sort((a, b) => b - a);
+        return [one.outerHTML.slice(0, 120), (a + 0.05) / (b + 0.05)];
+    }).filter(([_, contrast]) => contrast < 4.5);
+    return texts.length > 20 ? faint : ['too few texts'] })()"#;
 
 /// Every link, button and field is reached with Tab and has a name; a screen reader hears headings, tables and their names.
 #[test]
@@ -306,6 +329,10 @@ fn the_keyboard_reaches_all_and_everything_has_a_name() {
         let needs_one =
             ["button", "link", "textbox", "searchbox", "combobox", "table", "spinbutton", "checkbox", "dialog"];
         assert!(!needs_one.contains(&&**role) || !name.is_empty(), "a {role} without a name");
+    }
+    for dark in [false, true] {
+        page.dark(dark);
+        assert_eq!(page.value(TOO_FAINT), json!([]), "dark: {dark}");
     }
     page.value("document.querySelector('nav a[href=\"#/routes\"]').focus()");
     page.press("Enter");

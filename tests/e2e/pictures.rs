@@ -32,7 +32,7 @@ fn server(folder: &Scratch) -> (Server, Operator, String) {
     let plugin = format!("auction={}", component_file(folder.path(), &bids("1.4.0", &json!({}))));
     let server = Server::start(&["--plugin", &plugin, "--route", "auction.>=auction", "--lanes", "2"]);
     let operator = Operator::of(&server, "auction");
-    operator.deploy(&bids("1.4.1", &json!({})));
+    operator.deploy(&bids("1.4.1", &json!({"traps": true})));
     let next = operator.push(&bids("1.5.0", &json!({"to": "others"})));
     let trial = json!({"version": next, "sample": 0.5});
     done(&operator.call(crate::http::post(operator.path("/shadow")).json(&trial)), &[201]);
@@ -56,6 +56,21 @@ fn crowd<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, server: &'scope 
             }
         });
     }
+    let mut bidder = Session::open_with(server, &json!({"user": "ida", "topics": ["auction.lot-7", "auction.lot-12"]}));
+    scope.spawn(move || {
+        for n in 0.. {
+            if over.load(Relaxed) {
+                return;
+            }
+            // Two of its bids are too much for the rule.
+            let bid = if [5, 9].contains(&n) { json!({"do": "trap"}) } else { json!({"bid": n}) };
+            let lot = if n % 3 == 0 { "auction.lot-7" } else { "auction.lot-12" };
+            let status = bidder.try_publish(lot, &bid).status;
+            assert!([200, 502].contains(&status), "{status}");
+            bidder.poll(0);
+            std::thread::sleep(Duration::from_millis(400));
+        }
+    });
     // Some are away, and find what they missed when they come back.
     for n in 0..14 {
         let user = format!("{}-away", NAMES[n % NAMES.len()]);
@@ -139,24 +154,24 @@ fn a_busy_server_is_looked_at_on_a_desk_and_on_a_phone() {
             say("examples/dashboard.png is taken anew");
         }
         take(&mut page, "overview");
-        let mut section = |page: &mut Page, at: &str, there: &str| {
+        let section = |page: &mut Page, at: &str, there: &str| {
             page.value(&format!("location.hash = '#/{at}'; null"));
             page.wait_for(&format!("document.querySelector(\"{there}\")"));
-            take(page, at.split('/').next_back().expect("a name"));
+            take(page, &at.replace(['/', ':'], "-"));
         };
         section(&mut page, "plugins/auction", "#shadow-words:not(:empty)");
         section(&mut page, "tables", "main td");
         section(&mut page, "tables/chat:rooms", "main td pre");
         section(&mut page, "sessions", "main td");
         section(&mut page, "routes", "main td");
-        section(&mut page, "logs/chat", ".log");
+        section(&mut page, "logs/auction", ".log li");
         page.value("location.hash = '#/plugins/auction'; null");
         page.click(&format!("[aria-label='Activate {}']", &next["sha256:".len()..][..12]));
         page.wait_for_text("dialog h2", "route for auction?");
         take(&mut page, "activate");
         assert_eq!(page.complaints(), [""; 0]);
     });
-    assert!(operator.about()["traps"] == 0, "{}", operator.about());
+    assert_eq!(operator.about()["traps"], 2, "{}", operator.about());
 }
 
 /// Says that it is over when it is dropped.

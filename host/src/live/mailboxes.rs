@@ -1,4 +1,4 @@
-//! What waits in mailboxes: how many sessions have how many messages. Counting that on the event path would cost each
+//! What waits in mailboxes: how many sessions have how many messages that they were not given yet. Counting that on the event path would cost each
 //! delivery something; so sessions are looked over from the side, a slice at a time, one session's lock at a time.
 
 use crate::sessions::Sessions;
@@ -19,7 +19,7 @@ const ENDS: [u64; 4] = [1, 10, 100, 1_000];
 pub struct Mailboxes {
     /// What all messages in them weigh.
     pub bytes: u64,
-    /// How many sessions have how many messages, at the last whole round.
+    /// How many sessions have how many unread messages, at the last whole round.
     pub depths: Vec<Depth>,
     /// The most that one has.
     pub deepest: u64,
@@ -29,7 +29,7 @@ pub struct Mailboxes {
     pub round_ms: u64,
 }
 
-/// Sessions with so many messages.
+/// Sessions with so many unread messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Depth {
     /// At least.
@@ -63,7 +63,7 @@ impl Survey {
             let began = *self.began.get_or_insert_with(Instant::now);
             let counting = &mut self.counting;
             let next = sessions.walk_part(self.next_slot, SLICE_SLOTS, |pid, session| {
-                let depth = session.mailbox.len() as u64;
+                let depth = session.unread();
                 counting.sessions[ENDS.partition_point(|end| *end <= depth)] += 1;
                 if depth > counting.deepest {
                     (counting.deepest, counting.deepest_pid) = (depth, Some(pid));

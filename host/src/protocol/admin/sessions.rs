@@ -55,7 +55,7 @@ fn about_session(pid: Pid, session: &mut Session) -> Value {
         "parked": session.is_parked(),
         "consumer": session.consumer(),
         "mailbox": {
-            "messages": mailbox.len(), "bytes": mailbox.bytes(),
+            "messages": mailbox.len(), "unread": session.unread(), "bytes": mailbox.bytes(),
             "newest": mailbox.newest(), "acknowledged": mailbox.acknowledged(),
         },
     })

@@ -2,7 +2,8 @@
 
 import { el, svg } from "./dom.js";
 
-const POINTS = 120;
+// It shows so many values at most, and leaves room for so many.
+const [POINTS, ROOM] = [120, 30];
 const [WIDTH, HEIGHT] = [120, 28];
 
 // A line of the last values.
@@ -19,7 +20,8 @@ export class Spark {
     const last = values.slice(-POINTS);
     if (last.length < 2) return;
     const top = Math.max(...last, 1e-9) * 1.08;
-    const x = (at) => ((POINTS - last.length + at) * WIDTH) / (POINTS - 1);
+    const room = Math.max(ROOM, last.length);
+    const x = (at) => ((room - last.length + at) * WIDTH) / (room - 1);
     const y = (value) => HEIGHT - 1.5 - (value / top) * (HEIGHT - 3);
     const points = last.map((value, at) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
     this.#line.setAttribute("d", `M${points.join("L")}`);

@@ -22,7 +22,9 @@ function waiting({ clients }) {
 }
 
 function parked({ clients }) {
-  return `${count(clients.polls)} polls · ${count(clients.event_streams)} SSE · ${count(clients.websockets)} WS`;
+  const polls = `${count(clients.polls)} ${clients.polls === 1 ? "poll" : "polls"}`;
+  const streams = [[clients.event_streams, "SSE"], [clients.websockets, "WS"]].filter(([n]) => n > 0);
+  return [polls, ...streams.map(([n, kind]) => `${count(n)} ${kind}`)].join(" · ");
 }
 
 function tile([name, remembered, value, below]) {
@@ -61,13 +63,13 @@ export function pluginsTable(empty) {
     "Plugins",
     [
       { title: "Plugin", head: true, draw: link },
-      { title: "Version", show: (row) => (row.active ? `${version(row.active)}${row.release ? ` · ${row.release}` : ""}` : "none active") },
+      { title: "Release", show: (row) => (row.active ? row.release : "none active") },
+      { title: "Version", class: "mono", wide: true, show: (row) => version(row.active) },
       { title: "Calls/s", kind: "number", show: (row) => rate(row.rates.calls) },
       { title: "Deliveries/s", kind: "number", wide: true, show: (row) => rate(row.rates.recipients) },
-      { title: "p50", kind: "number", show: (row) => micros(row.p50_us) },
+      { title: "p50", kind: "number", wide: true, show: (row) => micros(row.p50_us) },
       { title: "p99", kind: "number", show: (row) => micros(row.p99_us) },
-      { title: "In flight", kind: "number", show: (row) => count(row.in_flight) },
-      { title: "Refused", kind: "number", wide: true, show: (row) => count(row.refusals) },
+      { title: "In flight", kind: "number", wide: true, show: (row) => count(row.in_flight) },
       { title: "Traps", kind: "number", draw: (cell, row) => alarming(cell, row.traps) },
       { title: "Memory", kind: "number", wide: true, show: (row) => bytes(row.memory_bytes) },
       { title: "Shadow", wide: true, draw: shadow },
@@ -83,7 +85,7 @@ function alarming(cell, n) {
 
 function shadow(cell, row) {
   const { shadow } = row;
-  say(cell, shadow ? `${version(shadow.version)}: ${count(shadow.different)} of ${count(shadow.compared)} differ` : "–");
+  say(cell, shadow ? `${count(shadow.different)} of ${count(shadow.compared)} differ` : "–");
   cell.classList.toggle("warn", Boolean(shadow && shadow.different + shadow.traps > 0));
 }
 
@@ -114,9 +116,9 @@ export function overview() {
   );
   let sessions = 1;
   const depths = new Table(
-    "Sessions by the messages in their mailboxes",
+    "Sessions by what they have not read",
     [
-      { title: "Messages", head: true, show: (row) => row.words },
+      { title: "Unread", head: true, show: (row) => row.words },
       { title: "Sessions", draw: strip((row) => row.sessions / sessions, (row) => count(row.sessions), { quiet: true }) },
     ],
     "There are no sessions.",
@@ -140,7 +142,7 @@ export function overview() {
       "div",
       { class: "columns" },
       el("div", { class: "wide-column" }, panel("Plugins", plugins.element), panel("Busiest topics", topics.element)),
-      el("div", {}, panel("Lanes", lanes.element), panel("Mailboxes", depths.element, deepest), panel("Limits", limits.element)),
+      el("div", {}, panel("Lanes", el("div", { class: "some" }, lanes.element)), panel("Mailboxes", depths.element, deepest), panel("Limits", limits.element)),
     ),
   );
   const update = (now) => {
@@ -153,7 +155,7 @@ export function overview() {
     sessions = Math.max(1, ...now.mailboxes.depths.map((depth) => depth.sessions));
     depths.update(now.mailboxes.depths.map(words), (row) => row.from);
     const { deepest: most, deepest_pid: whose, round_ms } = now.mailboxes;
-    say(deepest, whose ? `The fullest has ${count(most)}: ${whose}${round_ms > 2000 ? ` (as of ${span(round_ms)})` : ""}` : "All are empty.");
+    say(deepest, whose ? `The most is ${count(most)}, of ${whose}${round_ms > 2000 ? ` (as of ${span(round_ms)})` : ""}` : "Everybody has read everything.");
     limits.update([...now.uses].sort((a, b) => b.now / b.max - a.now / a.max).slice(0, 8), (row) => row.limit);
   };
   return { title: "Overview", element, update };

@@ -113,6 +113,7 @@ export function plugin(name, signal) {
       warning,
       el("dl", { class: "facts" }, facts.map(({ title, value }) => el("div", {}, title, value))),
       spark.element,
+      el("p", { class: "below" }, "Calls a second, of the last two minutes. The times are of the last ten seconds."),
     ),
     shadow.element,
     panel("Versions", versions.element),

@@ -6,10 +6,10 @@ import { Table, button, el, field, note, once, panel, say } from "./dom.js";
 import { bytes, count, visible } from "./format.js";
 
 const PAGE = 50;
-const WAITS = { poll: "a poll", events: "an SSE stream", websocket: "a WebSocket" };
+const WAITS = { poll: "poll", events: "SSE", websocket: "WebSocket" };
 
 function waits(row) {
-  return row.consumer ? WAITS[row.consumer] : "nothing";
+  return row.consumer ? WAITS[row.consumer] : "–";
 }
 
 export function sessions(signal) {
@@ -28,8 +28,9 @@ export function sessions(signal) {
       },
       { title: "User", class: "name", show: (row) => (row.user === null ? "–" : visible(row.user)) },
       { title: "Topics", wide: true, class: "name", show: (row) => topics(row.topics) },
-      { title: "Waits with", show: waits },
-      { title: "Messages", kind: "number", show: (row) => count(row.mailbox.messages) },
+      { title: "Parked", show: waits },
+      { title: "Unread", kind: "number", show: (row) => count(row.mailbox.unread) },
+      { title: "Kept", kind: "number", wide: true, show: (row) => count(row.mailbox.messages) },
       { title: "Size", kind: "number", wide: true, show: (row) => bytes(row.mailbox.bytes) },
       { title: "Actions", draw: once((row) => kick(row, () => read(from)), () => {}) },
     ],
@@ -93,8 +94,9 @@ export function session(pid, signal) {
       const one = await look(`sessions/${segment(pid)}`, signal);
       const all = [
         ["User", one.user === null ? "–" : visible(one.user)],
-        ["Waits with", waits(one)],
-        ["Messages", count(one.mailbox.messages)],
+        ["Parked", waits(one)],
+        ["Unread", count(one.mailbox.unread)],
+        ["Kept", count(one.mailbox.messages)],
         ["Size", bytes(one.mailbox.bytes)],
         ["Newest", count(one.mailbox.newest)],
         ["Acknowledged", count(one.mailbox.acknowledged)],

@@ -7,6 +7,9 @@ import { bytes, count, visible } from "./format.js";
 const PAGE = 50;
 // Of a value so much is shown at first, and so much at most.
 const [FIRST, MOST] = [600, 100_000];
+// What is longer is written out line by line.
+const LINE = 90;
+const KINDS = { set: "a set", orderedset: "an ordered set", bag: "a bag" };
 
 export function tables(signal) {
   const wrong = el("p", { class: "wrong", role: "alert" });
@@ -23,7 +26,7 @@ export function tables(signal) {
         ),
       },
       { title: "Owner", show: (row) => row.owner },
-      { title: "Kind", wide: true, show: (row) => row.kind },
+      { title: "Kind", wide: true, show: (row) => KINDS[row.kind] ?? row.kind },
       { title: "Kept", wide: true, show: (row) => (row.durable ? "on disk" : "in memory") },
       { title: "Objects", kind: "number", show: (row) => count(row.size) },
       { title: "Size", kind: "number", show: (row) => bytes(row.bytes) },
@@ -51,7 +54,7 @@ export function table(name, signal) {
     "Objects, by their keys",
     [
       { title: "Key", head: true, class: "mono name", show: (row) => term(row.key) },
-      { title: "Value", draw: once((row) => value(row.value), () => {}) },
+      { title: "Value", class: "most", draw: once((row) => value(row.value), () => {}) },
     ],
     "Nothing is there.",
   );
@@ -70,7 +73,7 @@ export function table(name, signal) {
       after = about.next;
       objects.update([], () => null);
       objects.update(about.objects, (row, at) => `${at}`);
-      say(words, `Of ${about.owner}, a ${about.kind}${about.durable ? ", kept on disk" : ""}: ${count(about.size)} objects, ${bytes(about.bytes)}. Page ${page}.`);
+      say(words, `${KINDS[about.kind] ?? about.kind} of ${about.owner}${about.durable ? ", kept on disk" : ""}: ${count(about.size)} objects, ${bytes(about.bytes)}. Page ${page}.`);
       say(wrong, "");
       next.disabled = !after;
       first.disabled = page === 1;
@@ -104,7 +107,11 @@ function term(of) {
 function value(of) {
   let text = typeof of === "string" ? of : term(of);
   try {
-    if (typeof of === "string") text = JSON.stringify(JSON.parse(of), null, 2);
+    if (typeof of === "string") {
+      const parsed = JSON.parse(of);
+      text = JSON.stringify(parsed);
+      if (text.length > LINE) text = JSON.stringify(parsed, null, 2);
+    }
   } catch {
     text = visible(text);
   }
