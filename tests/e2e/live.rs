@@ -171,7 +171,7 @@ fn it_ends_when_the_server_goes_down() {
     server.terminate();
     for watcher in &mut watchers {
         let last: Vec<String> = std::iter::from_fn(|| watcher.line()).collect();
-        let words = [r#"event: end"#, r#"data: {"reason":"the server is going down"}"#];
+        let words = ["event: end", r#"data: {"reason":"the server is going down"}"#];
         assert!(last.ends_with(&words.map(str::to_owned)), "{last:?}");
     }
     assert_eq!(server.wait_for_exit().code(), Some(0));

@@ -37,13 +37,22 @@ async function send(path, options) {
   for (;;) {
     const headers = new Headers(options.headers);
     if (was !== null) headers.set("Authorization", `Bearer ${was}`);
-    const response = await fetch(`/admin/v1/${path}`, { ...options, headers, cache: "no-store" });
+    const response = await reach(`/admin/v1/${path}`, { ...options, headers, cache: "no-store" });
     if (response.status !== 401) return response;
     await response.body?.cancel();
     const now = sessionStorage.getItem(KEPT);
     // Somebody else may have asked for it meanwhile.
     if (now === null || now === was) await ask(was !== null);
     was = sessionStorage.getItem(KEPT);
+  }
+}
+
+async function reach(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Failure(0, { detail: "The server can't be reached." });
   }
 }
 

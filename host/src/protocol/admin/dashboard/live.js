@@ -30,7 +30,7 @@ export const live = new (class extends EventTarget {
       } catch (error) {
         if (hidden.signal.aborted) this.#says("waits", "paused while hidden");
         else if (error instanceof Unwilling) this.#says("lost", "needs the admin token");
-        else if (error instanceof Failure) this.#says("lost", error.message);
+        else if (error instanceof Failure && error.status) this.#says("lost", error.message);
         else this.#says("lost", "lost the server; trying again");
       }
       document.removeEventListener("visibilitychange", onchange);

@@ -1,6 +1,6 @@
 // What a plugin's rules log, and their faults: the last lines, and those to come.
 
-import { Unwilling, look, segment, stream } from "./api.js";
+import { Failure, Unwilling, look, segment, stream } from "./api.js";
 import { button, el, field, panel, say } from "./dom.js";
 import { version, visible } from "./format.js";
 
@@ -52,7 +52,7 @@ export function logs(name, signal) {
       say(state, "The log has ended; go to another section and come back to follow it again.");
     } catch (error) {
       if (signal.aborted) return;
-      say(wrong, error instanceof Unwilling || error.status ? error.message : "The server is not there.");
+      say(wrong, error instanceof Unwilling || error instanceof Failure ? error.message : "The connection has ended; come back to follow the log again.");
       say(state, "");
     }
   }

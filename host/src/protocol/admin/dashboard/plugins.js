@@ -3,6 +3,7 @@
 import { activate, forget, push, rollBack, startShadow, stopShadow } from "./actions.js";
 import { look, segment } from "./api.js";
 import { Spark } from "./charts.js";
+import { differences } from "./differences.js";
 import { Table, button, el, once, panel, say } from "./dom.js";
 import { ago, bytes, count, micros, percent, rate, version } from "./format.js";
 import { live } from "./live.js";
@@ -157,20 +158,10 @@ function shadowPanel(name, signal, act) {
   let looked = null;
   const words = el("p", { id: "shadow-words" });
   const times = el("p", { class: "below" });
-  const differences = new Table(
-    "The first events that it would have routed otherwise",
-    [
-      { title: "Topic", head: true, class: "name", show: (row) => row.topic },
-      { title: "What", wide: true, show: (row) => row.kind },
-      { title: "Difference", show: (row) => row.what },
-      { title: "Extra recipients", class: "mono", show: (row) => row.extra.join(" ") || "–" },
-      { title: "Missing recipients", class: "mono", show: (row) => row.missing.join(" ") || "–" },
-    ],
-    "No difference so far.",
-  );
+  const differing = differences("The first events that it would have routed otherwise", "No difference so far.");
   const stop = button("Stop", act(stopShadow), { "aria-label": "Stop the shadow" });
   const use = button("Activate it …", act((at) => activate({ ...at, version: at.about.versions.find((one) => one.version === newest.version) })));
-  const element = panel("Shadow", words, times, differences.element, el("div", { class: "buttons" }, stop, use));
+  const element = panel("Shadow", words, times, differing.element, el("div", { class: "buttons" }, stop, use));
   element.hidden = true;
   async function update(now) {
     const stays = lastReports.get(name);
@@ -200,7 +191,7 @@ function shadowPanel(name, signal, act) {
     );
     const of = (times) => `p50 ${micros(times.p50_us)}, p99 ${micros(times.p99_us)}`;
     say(times, `Live rule: ${of(report.live)}. Shadow: ${of(report.shadow)}. It sends nothing.`);
-    differences.update(report.differences, (row) => row.event);
+    differing.update(report.differences);
   }
   return { element, update, report: () => newest ?? lastReports.get(name) ?? null };
 }
