@@ -167,7 +167,9 @@ fn so_many_may_watch_and_places_are_given_back() {
 fn it_ends_when_the_server_goes_down() {
     let server = Server::start_plain(&[]);
     let mut watchers = [Watcher::of(&server), Watcher::of(&server)];
-    watchers.iter_mut().for_each(|watcher| _ = watcher.picture());
+    for watcher in &mut watchers {
+        watcher.picture();
+    }
     server.terminate();
     for watcher in &mut watchers {
         let last: Vec<String> = std::iter::from_fn(|| watcher.line()).collect();
@@ -314,14 +316,16 @@ fn what_watching_costs_is_printed() {
     let server = Server::start_plain(&[]);
     let busy = |watchers: usize| {
         let mut watching: Vec<Watcher> = (0..watchers).map(|_| Watcher::of(&server)).collect();
-        watching.iter_mut().for_each(|watcher| _ = watcher.picture());
+        for watcher in &mut watching {
+            watcher.picture();
+        }
         let before = server.cpu_time();
         let started = std::time::Instant::now();
         match watching.first_mut() {
             Some(first) => (0..3).for_each(|_| _ = first.picture()),
             None => std::thread::sleep(std::time::Duration::from_secs(3)),
         }
-        let share = (server.cpu_time() - before).as_secs_f64() / started.elapsed().as_secs_f64();
+        let share = server.cpu_time().saturating_sub(before).as_secs_f64() / started.elapsed().as_secs_f64();
         drop(watching);
         wait_until("all to be gone", || (server.metric("volley_live_streams") == 0).then_some(()));
         share

@@ -35,7 +35,7 @@ function ask({ title, content, does, danger = false, run }) {
         submit.disabled = false;
       },
     },
-    el("h2", { id: "dialog-title" }, title),
+    el("h2", { id: "dialog-title", tabindex: "-1", autofocus: true }, title),
     el("div", { class: "content" }, ...[content].flat().filter(Boolean)),
     wrong,
     el("div", { class: "buttons" }, cancel, submit),

@@ -9,7 +9,7 @@ const PAGE = 50;
 const [FIRST, MOST] = [600, 100_000];
 // What is longer is written out line by line.
 const LINE = 90;
-const KINDS = { set: "a set", orderedset: "an ordered set", bag: "a bag" };
+const KINDS = { set: "set", orderedset: "ordered set", bag: "bag" };
 
 export function tables(signal) {
   const wrong = el("p", { class: "wrong", role: "alert" });
@@ -73,7 +73,7 @@ export function table(name, signal) {
       after = about.next;
       objects.update([], () => null);
       objects.update(about.objects, (row, at) => `${at}`);
-      say(words, `${KINDS[about.kind] ?? about.kind} of ${about.owner}${about.durable ? ", kept on disk" : ""}: ${count(about.size)} objects, ${bytes(about.bytes)}. Page ${page}.`);
+      say(words, `Of ${about.owner}, ${KINDS[about.kind] ?? about.kind}${about.durable ? ", kept on disk" : ""}: ${count(about.size)} objects, ${bytes(about.bytes)}. Page ${page}.`);
       say(wrong, "");
       next.disabled = !after;
       first.disabled = page === 1;
