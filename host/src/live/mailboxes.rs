@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Slots that are looked at before others have their turn.
 const SLICE_SLOTS: u32 = 2_048;
-/// Slots that are looked at for one picture: with more sessions a round takes several pictures. 100,000 sessions took
-/// 3.4 ms of the control plane's thread (a test prints it).
+/// Slots that are looked at for one picture: with more sessions a round takes several pictures. `PERFORMANCE.md` has what
+/// 100,000 take.
 const PICTURE_SLOTS: u32 = 131_072;
 /// A mailbox has less than this, and at least as much as the one before: 0, 1-9, 10-99, 100-999, 1,000 and more.
 const ENDS: [u64; 4] = [1, 10, 100, 1_000];
