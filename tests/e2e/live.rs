@@ -331,6 +331,7 @@ fn what_watching_costs_is_printed() {
         share
     };
     let (nobody, three) = (busy(0), busy(3));
+    assert!(three < nobody + 0.25, "{nobody} and {three} of a core");
     crate::harness::say(&format!(
         "CPU of an idle server: {:.1} % of a core unwatched, {:.1} % with three who watch",
         nobody * 100.0,

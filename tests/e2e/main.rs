@@ -6,8 +6,8 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium. With `VOLLEY_TEST_PICTURES` the dashboard's picture in `examples/` is
-//! taken anew.
+//! are that others have written, and `VOLLEY_TEST_BROWSER` that there is a Chromium. With `VOLLEY_TEST_PICTURES` the picture
+//! of the dashboard in `examples/` is taken anew.
 
 // What the tests stand on.
 mod browser; // headless Chromium, clicked and typed into

@@ -72,7 +72,7 @@ export function pluginsTable(empty) {
       { title: "In flight", kind: "number", wide: true, show: (row) => count(row.in_flight) },
       { title: "Traps", kind: "number", draw: (cell, row) => alarming(cell, row.traps) },
       { title: "Memory", kind: "number", wide: true, show: (row) => bytes(row.memory_bytes) },
-      { title: "Shadow", wide: true, draw: shadow },
+      { title: "Shadow", class: "tight", wide: true, draw: shadow },
     ],
     empty,
   );
