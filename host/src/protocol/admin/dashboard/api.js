@@ -5,6 +5,9 @@ import { button, el, field } from "./dom.js";
 const KEPT = "volley-admin-token";
 let asking = null;
 
+// Says `came` when there is a token that was not there before.
+export const tokens = new EventTarget();
+
 // What the server answered that is no success, in its own words.
 export class Failure extends Error {
   constructor(status, problem) {
@@ -118,6 +121,7 @@ function question(wasWrong) {
           event.preventDefault();
           sessionStorage.setItem(KEPT, token.value.trim());
           show();
+          tokens.dispatchEvent(new Event("came"));
           resolve();
           dialog.close();
         },

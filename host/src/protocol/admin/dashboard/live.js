@@ -1,6 +1,6 @@
 // The server live: pictures as they come, and the rates between two of them.
 
-import { Failure, Unwilling, stream } from "./api.js";
+import { Failure, Unwilling, stream, tokens } from "./api.js";
 
 const POINTS = 120;
 const PAUSE_MS_MAX = 10_000;
@@ -17,6 +17,7 @@ export const live = new (class extends EventTarget {
 
   async run() {
     for (;;) {
+      let unwilling = false;
       const hidden = new AbortController();
       let timer = null;
       const onchange = () => {
@@ -29,16 +30,22 @@ export const live = new (class extends EventTarget {
         this.#says("waits", "the server is going down");
       } catch (error) {
         if (hidden.signal.aborted) this.#says("waits", "paused while hidden");
-        else if (error instanceof Unwilling) this.#says("lost", "needs the admin token");
+        else if (error instanceof Unwilling) unwilling = true;
         else if (error instanceof Failure && error.status) this.#says("lost", error.message);
         else this.#says("lost", "lost the server; trying again");
       }
       document.removeEventListener("visibilitychange", onchange);
       clearTimeout(timer);
-      await until_visible();
+      if (unwilling) {
+        // Whoever does not want to say it now is not asked again and again.
+        this.#says("lost", "needs the admin token");
+        await new Promise((resolve) => tokens.addEventListener("came", resolve, { once: true }));
+        continue;
+      }
+      await untilVisible();
+      const pause = Math.min(500 * 2 ** this.#failures, PAUSE_MS_MAX);
       this.#failures += 1;
-      const pause = this.state.words.startsWith("needs") ? PAUSE_MS_MAX : 500 * 2 ** Math.min(this.#failures, 5);
-      await new Promise((resolve) => setTimeout(resolve, Math.min(pause, PAUSE_MS_MAX)));
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
@@ -97,7 +104,7 @@ export const live = new (class extends EventTarget {
   }
 })();
 
-function until_visible() {
+function untilVisible() {
   if (!document.hidden) return Promise.resolve();
   return new Promise((resolve) => {
     const look = () => {
