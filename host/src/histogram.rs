@@ -85,21 +85,47 @@ impl Histogram {
     /// The end, in microseconds, of the bucket in which this share of the times ends; none when there is no time or it
     /// is beyond the last bucket.
     pub fn quantile_us(&self, share: f64) -> Option<f64> {
-        let counts = self.counts();
+        self.seen().quantile_us(share)
+    }
+
+    /// What was added so far, to be compared with what will have been later.
+    pub fn seen(&self) -> Seen {
+        Seen { scale: self.0.scale, counts: self.counts() }
+    }
+
+    /// What a reader does with the counts has to fit together, so they are read once.
+    fn counts(&self) -> [u64; ENDS + 1] {
+        std::array::from_fn(|bucket| self.0.counts[bucket].load(Relaxed))
+    }
+}
+
+/// What a histogram held at some moment.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    scale: &'static Scale,
+    counts: [u64; ENDS + 1],
+}
+
+impl Seen {
+    /// What was added after an earlier moment of the same histogram.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let counts = std::array::from_fn(|bucket| self.counts[bucket].saturating_sub(earlier.counts[bucket]));
+        Self { scale: self.scale, counts }
+    }
+
+    /// As [`Histogram::quantile_us`].
+    pub fn quantile_us(&self, share: f64) -> Option<f64> {
+        let counts = &self.counts;
         let wanted = (counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
         let mut seen = 0;
-        for (end, count) in self.0.scale.ends.iter().zip(counts) {
+        for (end, count) in self.scale.ends.iter().zip(counts) {
             seen += count;
             if seen >= wanted && seen > 0 {
                 return Some(*end as f64 / 1e3);
             }
         }
         None
-    }
-
-    /// What a reader does with the counts has to fit together, so they are read once.
-    fn counts(&self) -> [u64; ENDS + 1] {
-        std::array::from_fn(|bucket| self.0.counts[bucket].load(Relaxed))
     }
 }
 
@@ -136,6 +162,11 @@ mod tests {
         assert_eq!(histogram.quantile_us(0.5), Some(50.0));
         assert_eq!(histogram.quantile_us(0.99), Some(100.0));
         assert!(TIMES.ends.is_sorted() && *TIMES.ends.last().unwrap() >= 1_000_000_000);
+        let before = histogram.seen();
+        assert_eq!(histogram.seen().since(&before).quantile_us(0.5), None, "nothing came since");
+        histogram.add_ns(400_000);
+        assert_eq!(histogram.seen().since(&before).quantile_us(0.5), Some(500.0));
+        assert_eq!(histogram.quantile_us(0.5), Some(100.0));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 mod control;
 mod guests;
 mod queue;
+mod sight;
 mod slow;
 mod thread;
 
+use crate::busiest::Counted;
 use crate::event::Event;
 use crate::generation::Generation;
 use crate::metrics::PluginMetrics;
@@ -22,6 +24,7 @@ use control::Control;
 use guests::Guests;
 use parking_lot::Mutex;
 use queue::Queue;
+use sight::Sight;
 use slow::Slow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -29,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use thread::LaneThread;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -39,6 +43,7 @@ pub struct Lane {
     control: Arc<Control<LaneThread>>,
     /// How many events of slow topics wait.
     set_aside: Arc<AtomicUsize>,
+    sight: Arc<Sight>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -59,6 +64,7 @@ impl Lane {
     ) -> std::io::Result<Self> {
         let (queue, control) = (Arc::new(Queue::new(&shared.limits)), Arc::new(Control::new()));
         let set_aside = Arc::<AtomicUsize>::default();
+        let sight = Arc::new(Sight::new(shared.onlookers.clone()));
         let name = format!("lane-{plugin}-{index}");
         let thread = LaneThread {
             plugin,
@@ -67,6 +73,7 @@ impl Lane {
             batch: VecDeque::new(),
             slow: Slow::new(&shared.limits),
             set_aside: set_aside.clone(),
+            sight: sight.clone(),
             guests: Guests::new(index, published.load_full(), shared.clone()),
             published,
             metrics,
@@ -76,7 +83,7 @@ impl Lane {
             alarms,
         };
         let thread = std::thread::Builder::new().name(name).spawn(move || thread.run())?;
-        Ok(Self { queue, control, set_aside, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, control, set_aside, sight, thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues an event; a full lane gives it back.
@@ -94,6 +101,21 @@ impl Lane {
     /// How many events wait.
     pub fn queued(&self) -> usize {
         self.queue.len() + self.set_aside.load(Relaxed)
+    }
+
+    /// When the first of them came that are in its queue, since 1970.
+    pub fn oldest_ms(&self) -> Option<u64> {
+        self.queue.oldest_ms()
+    }
+
+    /// How long it has worked while somebody watched the server live, and how many events it has in hand.
+    pub fn worked(&self) -> (Duration, u64) {
+        self.sight.worked()
+    }
+
+    /// The topics of its events since somebody asked, if somebody watched the server live.
+    pub fn take_topics(&self) -> Vec<Counted> {
+        self.sight.take_topics()
     }
 
     /// Makes it look at what is published even if no event comes; told when it has.

@@ -90,6 +90,12 @@ pub mod changes;
 pub mod deploy;
 pub mod dev;
 pub mod watch;
+
+// What operators watch while all this runs.
+pub mod busiest;
+pub mod live;
+pub mod onlookers;
+
 // From the outside: what operators and clients call.
 pub mod admin_client;
 pub mod commands;

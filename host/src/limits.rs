@@ -249,6 +249,8 @@ limits! {
     plugin_log_unread_lines_max = 256;
     /// Operators who follow plugins at once; a further one is a 503.
     plugin_log_readers_max = 16;
+    /// Operators who watch the server live at once, 32 at most; a further one is a 503.
+    live_streams_max = 16;
     /// How long the answer to an Idempotency-Key is remembered.
     idempotency_ms = 300_000;
     /// Idempotency keys remembered; the oldest is forgotten.
@@ -306,6 +308,8 @@ impl Limits {
                 (1..=65_536).contains(&self.plugin_log_unread_lines_max),
                 "plugin_log_unread_lines_max is from 1 to 65536",
             ),
+            // The admin listener has 64 connections, and half of them are for those who come to change something.
+            (self.live_streams_max <= 32, "live_streams_max is at most 32"),
             (self.session_requests_per_s_max >= 1, "session_requests_per_s_max is at least 1"),
             (self.address_requests_per_s_max >= 1, "address_requests_per_s_max is at least 1"),
             (self.token_leeway_ms <= DAY_MS, "token_leeway_ms is at most a day"),

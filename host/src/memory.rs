@@ -23,6 +23,8 @@ const KEY_BYTES: u64 = 768;
 const TICKET_BYTES: u64 = 64;
 /// What a line of a plugin's log weighs besides its words: about.
 const LINE_BYTES: u64 = 192;
+/// What a topic weighs that is counted while somebody watches: about.
+const COUNTED_TOPIC_BYTES: u64 = 512;
 
 /// How many there are of what limits are for each.
 pub struct Counts {
@@ -63,6 +65,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         // Of one code change: they are done one after the other.
         ("undo", limits.undo_bytes_max),
         ("plugin logs", plugins * plugin_log(limits)),
+        ("busiest topics", lanes * crate::busiest::COUNTERS as u64 * COUNTED_TOPIC_BYTES),
         ("shadows", limits.shadow_bytes_max),
         ("tickets", limits.tickets_max * TICKET_BYTES),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),

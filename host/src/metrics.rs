@@ -119,6 +119,8 @@ numbers! {
     "table_bytes" table_bytes;
     /// Bytes of changes of durable tables that wait for the disk, about.
     "table_unwritten_bytes" unwritten_bytes;
+    /// Operators who watch the server live.
+    "live_streams" live_streams;
     /// Topics with subscribers.
     "topics" topics;
     /// Memberships in groups.

@@ -80,6 +80,11 @@ impl Plugin {
         self.lanes.iter().map(Lane::queued).collect()
     }
 
+    /// Its lanes, for whoever looks.
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
     /// From now on its events are routed under the next generation.
     pub fn publish(&self, next: Arc<Generation>) {
         self.generation.store(next);

@@ -14,7 +14,7 @@ use crate::deploy::Deployer;
 use crate::memory::{self, Counts};
 use crate::node::Node;
 use crate::plugin::Alarm;
-use crate::protocol::admin::{self, Door, Operators};
+use crate::protocol::admin::{self, Door, Live, Operators};
 use crate::routes::Routes;
 use crate::shared::Shared;
 use crate::tables::{Changes, Keeping, Unwritten};
@@ -65,6 +65,7 @@ pub struct Server {
     workers: Vec<JoinHandle<std::io::Result<()>>>,
     stop_workers: watch::Sender<bool>,
     write_behind: WriteBehind,
+    live: Arc<Live>,
     _ticking: std::sync::mpsc::Sender<()>,
 }
 
@@ -115,7 +116,13 @@ impl Server {
         if let Some(folder) = &config.watch {
             spawn_local(Watch::over(folder)?.run(deployer.clone()));
         }
-        let operators = Rc::new(Operators { node: node.clone(), deployer: deployer.clone(), door });
+        let live = Arc::new(Live::default());
+        spawn_local({
+            let (live, node, deployer) = (live.clone(), node.clone(), deployer.clone());
+            async move { live.run(node, deployer).await }
+        });
+        let operators = Operators { node: node.clone(), deployer: deployer.clone(), door, live: live.clone() };
+        let operators = Rc::new(operators);
         spawn_local(serve_admin(admin_listener, operators));
         spawn_local(roll_back(deployer.clone(), alarmed));
         spawn_local(fire_timers(node.clone()));
@@ -141,6 +148,7 @@ impl Server {
             workers,
             stop_workers,
             write_behind,
+            live,
             _ticking: ticking,
         })
     }
@@ -157,6 +165,7 @@ impl Server {
         tracing::info!(polls, connections = shared.workers.connections.load(Relaxed), "draining");
         self.node.begin_drain(1000 + spread.as_millis() as u64);
         self.acceptors.iter_mut().for_each(Acceptor::stop);
+        self.live.end(&self.node).await;
         // The lanes first: what was accepted is delivered before the polls that wait for it are ended.
         let node = self.node.clone();
         let finish = tokio::task::spawn_blocking(move || {

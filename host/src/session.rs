@@ -153,6 +153,22 @@ impl Session {
         self.parked.is_some()
     }
 
+    /// What waits: a `poll`, `events` or a `websocket`.
+    pub fn consumer(&self) -> Option<&'static str> {
+        self.parked.as_ref().map(|parked| match parked.answer_to {
+            AnswerTo::Bare(_) | AnswerTo::Held(_) => "poll",
+            AnswerTo::Stream(Form::Events, _) => "events",
+            AnswerTo::Stream(Form::WebSocket, _) => "websocket",
+        })
+    }
+
+    /// Messages that it has not been given: those of a stream that is open were, though they are kept for one that resumes.
+    pub fn unread(&self) -> u64 {
+        let is_stream = self.parked.as_ref().is_some_and(|parked| matches!(parked.answer_to, AnswerTo::Stream(..)));
+        let given = self.mailbox.acknowledged().max(if is_stream { self.streamed } else { 0 });
+        (self.mailbox.newest() - given).min(self.mailbox.len() as u64)
+    }
+
     /// When its token expires; never without one.
     pub(crate) fn expires_ms(&self) -> u64 {
         self.guard.as_ref().map_or(u64::MAX, |guard| guard.expires_ms)

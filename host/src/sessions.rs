@@ -453,6 +453,24 @@ impl Sessions {
         }
     }
 
+    /// The same in so many slots at most; the slot to go on from, if there are more.
+    pub fn walk_part(&self, from_slot: u32, slots: u32, mut visit: impl FnMut(Pid, &Session)) -> Option<u32> {
+        let fresh = self.unused.lock().fresh;
+        let to_slot = from_slot.saturating_add(slots).min(fresh);
+        for slot in from_slot..to_slot {
+            let state = self.slot(slot).lock();
+            if let Some(session) = &state.session {
+                visit(Pid::new(self.node, slot, state.generation), session);
+            }
+        }
+        (to_slot < fresh).then_some(to_slot)
+    }
+
+    /// What all sessions were opened with and are subscribed to, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
     /// How many sessions there are.
     pub fn live(&self) -> u64 {
         self.live.load(Relaxed)

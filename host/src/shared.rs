@@ -5,6 +5,7 @@ use crate::groups::Groups;
 use crate::history::Feed;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::onlookers::Onlookers;
 use crate::places::Places;
 use crate::plugin_logs::PluginLogs;
 use crate::sessions::Sessions;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub plugin_logs: PluginLogs,
     /// What is counted.
     pub metrics: Metrics,
+    /// Who watches all this live.
+    pub onlookers: Onlookers,
 }
 
 impl Shared {
@@ -58,6 +61,7 @@ impl Shared {
             event_ids: EventIds::default(),
             plugin_logs: PluginLogs::new(limits.clone()),
             metrics: Metrics::default(),
+            onlookers: Onlookers::default(),
             sessions,
             workers,
             limits,

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use tungstenite::{Message, WebSocket};
@@ -141,15 +141,17 @@ impl Page {
         self.wait_for(&format!("document.querySelector({})?.innerText.includes({})", json!(selector), json!(text)));
     }
 
-    /// Clicks on the middle of an element, once it is there and can be seen, as a mouse does.
+    /// Clicks on the middle of an element, once it is there, can be seen and moves no more, as a mouse does.
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
         let middle = self.wait_for(&format!(
-            "(() => {{ const found = document.querySelector({});
+            "(async () => {{ const found = document.querySelector({});
                 if (!found || found.disabled) return null;
                 found.scrollIntoView({{ block: 'nearest' }});
+                const before = found.getBoundingClientRect();
+                await new Promise((resolve) => setTimeout(resolve, 50));
                 const box = found.getBoundingClientRect();
-                if (!box.width || !box.height) return null;
+                if (!box.width || !box.height || box.x !== before.x || box.y !== before.y) return null;
                 const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
                 const top = document.elementFromPoint(x, y);
                 return top && (found.contains(top) || top.contains(found)) ? {{ x, y }} : null }})()",
@@ -165,6 +167,7 @@ impl Page {
     #[track_caller]
     pub(crate) fn fill(&mut self, selector: &str, text: &str) {
         self.click(selector);
+        self.wait_for(&format!("document.activeElement === document.querySelector({})", json!(selector)));
         self.value("document.activeElement.select?.()");
         self.devtools.call("Input.insertText", &json!({ "text": text }));
     }
@@ -199,6 +202,15 @@ impl Page {
     #[track_caller]
     pub(crate) fn scheme(&mut self, dark: bool) {
         self.emulate(&json!([{ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } }]));
+    }
+
+    /// Chooses a file in a field for files, as the system's own dialog does.
+    #[track_caller]
+    pub(crate) fn choose_file(&mut self, selector: &str, file: &Path) {
+        self.wait_for(&format!("document.querySelector({})", json!(selector)));
+        let find = json!({ "expression": format!("document.querySelector({})", json!(selector)) });
+        let object = self.devtools.call("Runtime.evaluate", &find)["result"]["objectId"].take();
+        self.devtools.call("DOM.setFileInputFiles", &json!({ "files": [file], "objectId": object }));
     }
 
     /// Presses a key by its name, such as `Enter` or `Tab`.

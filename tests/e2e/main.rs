@@ -90,11 +90,14 @@ mod commands; // what the commands that speak to a server share
 mod config; // the config file
 mod conversation; // the printed curl conversation
 mod conversing; // `publish` and `poll`
+mod dashboard; // the operators' page, clicked
 mod doctor; // what a machine allows, and what so many clients need
 mod drain; // SIGTERM
+mod live; // the server as operators watch it
 mod operate; // commands that change a running server
 mod operators; // the admin token
 mod packaging; // files that a user copies
+mod pictures; // the dashboard of a busy server, for people to look at
 mod registries; // components in OCI registries
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files

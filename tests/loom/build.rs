@@ -113,6 +113,7 @@ fn events() {
             "pub fn offer(",
             "pub fn offer_reserved(",
             "pub fn queued(",
+            "pub fn oldest_ms(",
             "pub fn keep_up(",
             "pub fn pause(",
             "pub fn any_waiting(",

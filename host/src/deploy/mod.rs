@@ -27,7 +27,7 @@ use crate::data::{DataDir, Disk, State};
 use crate::metrics::PluginMetrics;
 use crate::node::Node;
 use crate::plugin::Alarm;
-use crate::router::{Engine, Guest, Info, Mounted, Rule};
+use crate::router::{Engine, Guest, Info, Interfaces, Mounted, Rule};
 use crate::signatures::SigningKeys;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -91,13 +91,23 @@ impl Deployer {
         if let Some(rule) = version.compiled() {
             return Ok(rule);
         }
-        let component = match version.component() {
-            Component::Here(component) => component.clone(),
-            Component::Kept => self.kept_component(&version.id).await?,
-        };
-        let rule = self.compile(component).await?;
+        let rule = self.compile(self.component(version).await?).await?;
         version.set_compiled(&rule);
         Ok(rule)
+    }
+
+    /// What a version imports and exports.
+    pub async fn interfaces(&self, name: &str, version: &str) -> Result<Interfaces, Refused> {
+        let version = self.known().plugin(name)?.version(version)?.clone();
+        let component = self.component(&version).await?;
+        off_the_lanes(move || Interfaces::of(&component)).await?.map_err(Refused::unfit)
+    }
+
+    async fn component(&self, version: &Version) -> Result<Bytes, Refused> {
+        match version.component() {
+            Component::Here(component) => Ok(component.clone()),
+            Component::Kept => self.kept_component(&version.id).await,
+        }
     }
 
     /// Checks and compiles a component, off the lanes, unless its compiled form is there already.

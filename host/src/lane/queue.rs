@@ -82,6 +82,13 @@ impl Queue {
         true
     }
 
+    /// When the first of the events came that wait, since 1970.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let waiting = self.waiting.lock();
+        let first = [waiting.offered.front(), waiting.reserved.front()];
+        first.into_iter().flatten().map(|event| event.time_ms).min()
+    }
+
     /// Makes a lane that sleeps look up.
     pub(super) fn nudge(&self) {
         let mut waiting = self.waiting.lock();

@@ -3,6 +3,7 @@
 use super::control::Control;
 use super::guests::Guests;
 use super::queue::Queue;
+use super::sight::Sight;
 use super::slow::{Admitted, Slow};
 use crate::event::{Answer, Event, Happening, Payload, Reply, Routed, Unrouted};
 use crate::fault::{Fault, FaultKind};
@@ -41,6 +42,7 @@ pub(super) struct LaneThread {
     pub(super) batch: VecDeque<Event>,
     pub(super) slow: Slow,
     pub(super) set_aside: Arc<AtomicUsize>,
+    pub(super) sight: Arc<Sight>,
     /// What to route by; another thread may publish the next one at any time.
     pub(super) published: Arc<ArcSwap<Generation>>,
     pub(super) guests: Guests,
@@ -63,6 +65,7 @@ impl LaneThread {
             self.volley.begin();
             self.keep_up();
             let begun = Instant::now();
+            self.sight.begins(begun, self.batch.len());
             let (mut now, mut fired) = (begun, begun);
             let any = !self.batch.is_empty();
             if any {
@@ -97,6 +100,7 @@ impl LaneThread {
             }
             self.set_aside.store(self.slow.len(), Relaxed);
             self.fire();
+            self.sight.ends();
         }
         self.control.close();
     }
@@ -125,6 +129,7 @@ impl LaneThread {
     fn route_one(&mut self, mut event: Event, begun: Instant) -> Instant {
         let reply = std::mem::replace(&mut event.reply, Reply::nobody());
         let answer = self.handle_contained(&event);
+        self.sight.routed(&event.topic, &answer);
         reply.send(answer);
         self.guests.refill();
         let done = Instant::now();

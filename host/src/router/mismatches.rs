@@ -74,14 +74,14 @@ pub fn mismatches(component: &[u8]) -> Vec<String> {
 }
 
 /// A valid component's imports and exports.
-struct Shape<'a> {
-    types: Types,
-    imports: Vec<&'a str>,
-    exports: Vec<&'a str>,
+pub(super) struct Shape<'a> {
+    pub(super) types: Types,
+    pub(super) imports: Vec<&'a str>,
+    pub(super) exports: Vec<&'a str>,
 }
 
 impl<'a> Shape<'a> {
-    fn read(component: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn read(component: &'a [u8]) -> Result<Self, String> {
         let words = |error: wasmparser::Error| error.to_string();
         let mut validator = Validator::new();
         let (mut imports, mut exports, mut depth, mut types) = (Vec::new(), Vec::new(), 0, None);

@@ -9,11 +9,13 @@ mod fault;
 mod guest;
 mod handles;
 mod host;
+mod interfaces;
 mod mismatches;
 mod tape;
 
 pub use crate::fault::Fault;
 pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
+pub use interfaces::Interfaces;
 pub use mismatches::mismatches;
 pub use tape::Tape;

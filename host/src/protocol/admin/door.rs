@@ -36,7 +36,12 @@ impl Door {
                 return forbidden("pages of another origin may not call this listener");
             }
         }
-        let only_looks = matches!(*method, Method::GET | Method::HEAD) && (self.looks_are_free || path == "/healthz");
+        if is_of_another_page(headers) {
+            return forbidden("pages of another origin may not call this listener");
+        }
+        // The files of the page are those of every build, and have nothing in them to protect.
+        let is_public = path == "/healthz" || path.starts_with(super::dashboard::FILES);
+        let only_looks = matches!(*method, Method::GET | Method::HEAD) && (self.looks_are_free || is_public);
         let Some(token) = self.token.as_ref().filter(|_| !only_looks) else { return Ok(()) };
         let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into()) {
@@ -57,6 +62,15 @@ impl Door {
             || name.eq_ignore_ascii_case("localhost")
             || self.names.iter().any(|own| own == name)
     }
+}
+
+/// A browser says so of calls that have no `Origin`, too, such as those that a page does not read. Following a link is
+/// none: it shows what it gets to nobody but the operator.
+fn is_of_another_page(headers: &HeaderMap) -> bool {
+    let says = |name: &str, values: &[&str]| {
+        headers.get(name).is_some_and(|value| values.iter().any(|wanted| value.as_bytes() == wanted.as_bytes()))
+    };
+    says("sec-fetch-site", &["cross-site", "same-site"]) && !says("sec-fetch-dest", &["document"])
 }
 
 #[cfg(test)]
@@ -91,6 +105,12 @@ mod tests {
         for origin in ["http://localhost:8080", "https://evil.example", "null"] {
             assert_eq!(check(&[host, ("origin", origin)]), Some(403), "{origin}");
         }
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(check(&[host, ("sec-fetch-site", site), ("sec-fetch-dest", "empty")]), Some(403), "{site}");
+            assert_eq!(check(&[host, ("sec-fetch-site", site), ("sec-fetch-dest", "iframe")]), Some(403), "{site}");
+            assert_eq!(check(&[host, ("sec-fetch-site", site), ("sec-fetch-dest", "document")]), None, "a link");
+        }
+        assert_eq!(check(&[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]), None);
     }
 
     #[test]
@@ -109,7 +129,11 @@ mod tests {
             assert_eq!(check(door, &method, &[host, wrong], "/metrics"), looks, "{method}");
             assert_eq!(check(door, &method, &[host, right], "/metrics"), None, "{method}");
         }
-        assert_eq!(check(&outside, &Method::GET, &[host], "/healthz"), None);
+        for public in ["/healthz", "/dashboard/main.js"] {
+            assert_eq!(check(&outside, &Method::GET, &[host], public), None, "{public}");
+            assert_eq!(check(&outside, &Method::POST, &[host], public), Some(401), "{public}");
+        }
+        assert_eq!(check(&outside, &Method::GET, &[host], "/"), Some(401));
         assert_eq!(check(&door(None, true), &Method::POST, &[host], "/"), None, "switched off");
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn metrics(node: &Node) -> Reply {
         unsent_bytes: crate::unsent::Unsent::bytes_now(),
         table_bytes: shared.tables.bytes(),
         unwritten_bytes: shared.tables.unwritten_bytes(),
+        live_streams: shared.onlookers.count(),
         topics: shared.subscriptions.topics() as u64,
         memberships: shared.groups.memberships(),
         timers: shared.timers.count() as u64,

@@ -1,6 +1,8 @@
 //! The calls of operators: what the server is doing, and what it is to do.
 
+mod dashboard;
 mod door;
+mod live;
 mod logs;
 mod metrics;
 mod plugins;
@@ -9,6 +11,7 @@ mod sessions;
 mod tables;
 
 pub use door::Door;
+pub use live::Live;
 
 use crate::deploy::Deployer;
 use crate::node::Node;
@@ -36,6 +39,8 @@ pub struct Operators {
     pub deployer: Arc<Deployer>,
     /// Who may call.
     pub door: Door,
+    /// What those get who watch.
+    pub live: Arc<Live>,
 }
 
 /// A response that may go on for as long as its reader likes.
@@ -54,6 +59,11 @@ where
     let checked = operators.door.check(request.method(), request.headers(), request.uri().path());
     let answered = match checked {
         Ok(()) => call(operators, request).await,
+        // A browser shows no token when somebody goes to an address: the page asks for it then, and has nothing in it that
+        // needs one.
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED && is_page(&request) => {
+            Ok(dashboard::page(problem.status()))
+        }
         Err(problem) => Err(problem),
     };
     let mut reply = answered.unwrap_or_else(|problem| whole(problem.response()));
@@ -61,6 +71,10 @@ where
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     reply
+}
+
+fn is_page<B>(request: &Request<B>) -> bool {
+    request.uri().path() == "/" && matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 async fn call<B>(operators: &Operators, request: Request<B>) -> Result<Streamed, Problem>
@@ -78,10 +92,13 @@ where
     };
     let look = if head.method == Method::HEAD { "GET" } else { head.method.as_str() };
     let answered = match (under, look, rest) {
+        (false, "GET", [""]) => return Ok(dashboard::page(StatusCode::OK)),
+        (false, "GET", ["dashboard", name]) => return dashboard::file(name),
         (false, "GET", ["healthz"]) => Ok(ok(&json!({"status": "ok"}))),
         (false, "GET", ["readyz"]) if node.is_draining() => Err(crate::event::Unrouted::Draining.into()),
         (false, "GET", ["readyz"]) => Ok(ok(&json!({"status": "ready"}))),
         (false, "GET", ["metrics"]) => Ok(metrics::metrics(node)),
+        (true, "GET", ["live"]) => return live::live(operators, query),
         (true, "GET", ["plugins"]) => Ok(ok(&plugins::plugins(deployer))),
         (true, "GET", ["plugins", name]) => plugins::plugin(deployer, name),
         (true, "POST", ["plugins", name, "versions"]) => {
@@ -89,6 +106,7 @@ where
             let component = http::read_body(&node.shared, body, bytes_max, "component_bytes_max").await?;
             plugins::push(deployer, name, &head.headers, component, query).await
         }
+        (true, "GET", ["plugins", name, "versions", version]) => plugins::version(deployer, name, version).await,
         (true, "GET", ["plugins", name, "logs"]) => return logs::logs(operators, name, query),
         (true, "DELETE", ["plugins", name, "versions", version]) => plugins::forget(deployer, name, version).await,
         (true, "POST", ["plugins", name, "activate"]) => {
@@ -118,13 +136,14 @@ where
 /// The path takes other methods, if it is one.
 fn other_method(under: bool, rest: &[&str]) -> Problem {
     let takes = match (under, rest) {
-        (false, ["healthz" | "readyz" | "metrics"])
-        | (true, ["plugins" | "tables" | "sessions"] | ["plugins" | "tables", _] | ["plugins", _, "logs"]) => "GET",
+        (false, ["" | "healthz" | "readyz" | "metrics"])
+        | (true, ["live" | "plugins" | "tables" | "sessions"] | ["plugins" | "tables", _] | ["plugins", _, "logs"]) => {
+            "GET"
+        }
         (true, ["plugins", _, "versions" | "activate" | "rollback" | "purge"]) => "POST",
-        (true, ["plugins", _, "versions", _]) => "DELETE",
         (true, ["plugins", _, "shadow"]) => "GET, POST, DELETE",
         (true, ["routes"]) => "GET, PUT",
-        (true, ["sessions", _]) => "GET, DELETE",
+        (true, ["plugins", _, "versions", _] | ["sessions", _]) => "GET, DELETE",
         _ => return Problem::not_found(),
     };
     Problem::wrong_method(takes)

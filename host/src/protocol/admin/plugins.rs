@@ -102,10 +102,25 @@ pub(super) async fn push(
     Ok(http::json(status, &json!({"version": pushed.version.id})))
 }
 
+fn named(version: &str) -> Result<String, Problem> {
+    let version = http::percent_decoded(version).and_then(|version| String::from_utf8(version).ok());
+    version.ok_or_else(Problem::not_found)
+}
+
+/// One version, and what it imports and exports.
+pub(super) async fn version(deployer: &Deployer, name: &str, version: &str) -> Answered {
+    let version = named(version)?;
+    let interfaces = deployer.interfaces(name, &version).await?;
+    let known = deployer.known();
+    let plugin = known.plugin(name)?;
+    let mut about = about_version(plugin, plugin.version(&version)?);
+    (about["imports"], about["exports"]) = (interfaces.imports.into(), interfaces.exports.into());
+    Ok(ok(&about))
+}
+
 /// Forgets a version.
 pub(super) async fn forget(deployer: &Deployer, name: &str, version: &str) -> Answered {
-    let version = http::percent_decoded(version).and_then(|version| String::from_utf8(version).ok());
-    deployer.forget(name, &version.ok_or_else(Problem::not_found)?).await?;
+    deployer.forget(name, &named(version)?).await?;
     Ok(http::no_content())
 }
 

@@ -53,8 +53,9 @@ fn about_session(pid: Pid, session: &mut Session) -> Value {
         "user": session.user.as_deref(),
         "topics": session.topics.iter().map(crate::topic::Topic::as_str).collect::<Vec<_>>(),
         "parked": session.is_parked(),
+        "consumer": session.consumer(),
         "mailbox": {
-            "messages": mailbox.len(), "bytes": mailbox.bytes(),
+            "messages": mailbox.len(), "unread": session.unread(), "bytes": mailbox.bytes(),
             "newest": mailbox.newest(), "acknowledged": mailbox.acknowledged(),
         },
     })

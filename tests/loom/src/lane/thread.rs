@@ -37,12 +37,22 @@ pub struct LaneThread {
     pub(super) batch: VecDeque<Event>,
     pub(super) slow: Slow,
     set_aside: Arc<AtomicUsize>,
+    sight: Sight,
     published: Arc<ArcSwap<Generation>>,
     guests: Guests,
     metrics: PluginMetrics,
     shared: Arc<Shared>,
     volley: Volley,
     outcomes: Outcomes,
+}
+
+/// Nobody looks.
+struct Sight;
+
+impl Sight {
+    fn begins(&self, _: Instant, _: usize) {}
+    fn routed(&self, _: &Topic, _: &Answer) {}
+    fn ends(&self) {}
 }
 
 /// Sends nothing.
@@ -62,6 +72,7 @@ impl LaneThread {
             batch: VecDeque::new(),
             slow: Slow::new(&shared.limits),
             set_aside,
+            sight: Sight,
             published: plugin.generation.clone(),
             guests: Guests::new(0, plugin.generation(), shared.clone()),
             metrics: PluginMetrics::default(),
