@@ -74,10 +74,12 @@ impl Table {
         with(|memory| {
             let now_ms = memory.passed_ms;
             let table = memory.tables.get_mut(&self.0).expect("an open table");
-            table.values.retain(|_, values| {
-                values.retain(|stored| stored.expires_ms > now_ms);
-                !values.is_empty()
-            });
+            if table.ttl_ms.is_some() {
+                table.values.retain(|_, values| {
+                    values.retain(|stored| stored.expires_ms > now_ms);
+                    !values.is_empty()
+                });
+            }
             use_it(table, now_ms)
         })
     }
