@@ -1,5 +1,5 @@
-//! A host in memory, one for each test thread: tables, groups and timers with the bindings' own signatures.
-//! Kept simple: nothing is timed or bounded but the number of objects; no plugin is told from another.
+//! A host in memory, one for each test thread: tables, groups, timers and a clock with the bindings' own signatures.
+//! Kept simple: nothing is bounded but the number of objects; no plugin is told from another.
 #![allow(clippy::unnecessary_wraps, reason = "the bindings' signatures")]
 
 use std::cell::RefCell;
@@ -13,8 +13,10 @@ use crate::log::Level;
 pub(super) struct Memory {
     tables: BTreeMap<String, Objects>,
     pub(super) groups: BTreeMap<(String, Term), BTreeSet<u64>>,
-    /// Topic and data of the timers that are to fire.
-    pub(super) timers: BTreeMap<u64, (String, Payload)>,
+    /// Topic and data of the timers that are to fire, by when they are due, then by number.
+    pub(super) timers: BTreeMap<(u64, u64), (String, Payload)>,
+    /// How far the clock has been moved.
+    pub(super) passed_ms: u64,
     timers_set: u64,
     numbers_given: u64,
 }
@@ -23,8 +25,21 @@ pub(super) struct Memory {
 struct Objects {
     kind: Kind,
     room: u64,
-    values: BTreeMap<Term, Vec<Term>>,
+    ttl_ms: Option<u64>,
+    values: BTreeMap<Term, Vec<Stored>>,
 }
+
+#[derive(Clone)]
+struct Stored {
+    value: Term,
+    /// By the clock of `passed_ms`.
+    expires_ms: u64,
+}
+
+/// Where a test's clock begins: some moment of 2023, so that a rule that subtracts times need not fear zero.
+const BEGIN_MS: u64 = 1_700_000_000_000;
+/// As on the real server.
+const TIMER_MS_MIN: u64 = 10;
 
 thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
@@ -40,41 +55,57 @@ pub(crate) struct Table(String);
 impl Table {
     pub(crate) fn open(name: &str, options: Options) -> Result<Self, Error> {
         with(|memory| {
-            let fresh = Objects { kind: options.kind, room: 0, values: BTreeMap::new() };
+            let fresh = Objects { kind: options.kind, room: 0, ttl_ms: None, values: BTreeMap::new() };
             let table = memory.tables.entry(name.to_owned()).or_insert(fresh);
             if table.kind != options.kind {
                 return Err(Error::Badarg("a table of another kind".to_owned()));
             }
-            table.room = options.max_objects;
+            (table.room, table.ttl_ms) = (options.max_objects, options.ttl_ms);
             Ok(Self(name.to_owned()))
         })
     }
 
-    fn with<T>(&self, use_it: impl FnOnce(&mut Objects) -> T) -> T {
-        with(|memory| use_it(memory.tables.get_mut(&self.0).expect("an open table")))
+    /// One that the rule has opened already.
+    pub(super) fn find(name: &str) -> Option<Self> {
+        with(|memory| memory.tables.contains_key(name)).then(|| Self(name.to_owned()))
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&mut Objects, u64) -> T) -> T {
+        with(|memory| {
+            let now_ms = memory.passed_ms;
+            let table = memory.tables.get_mut(&self.0).expect("an open table");
+            if table.ttl_ms.is_some() {
+                table.values.retain(|_, values| {
+                    values.retain(|stored| stored.expires_ms > now_ms);
+                    !values.is_empty()
+                });
+            }
+            use_it(table, now_ms)
+        })
     }
 
     pub(crate) fn insert(&self, objects: &[Object]) -> Result<(), Error> {
-        self.with(|table| {
+        self.with(|table, now_ms| {
             let fresh = objects.iter().filter(|object| !table.values.contains_key(&object.key));
             if table.size() + fresh.count() as u64 > table.room {
                 return Err(Error::SystemLimit("max-objects".to_owned()));
             }
             for Object { key, value } in objects {
+                let stored = table.stored(value, now_ms);
                 let values = table.values.entry(key.clone()).or_default();
                 if table.kind == Kind::Bag {
-                    values.retain(|known| known != value);
+                    values.retain(|known| known.value != *value);
                 } else {
                     values.clear();
                 }
-                values.push(value.clone());
+                values.push(stored);
             }
             Ok(())
         })
     }
 
     pub(crate) fn insert_new(&self, objects: &[Object]) -> Result<bool, Error> {
-        let taken = self.with(|table| objects.iter().any(|object| table.values.contains_key(&object.key)));
+        let taken = self.with(|table, _| objects.iter().any(|object| table.values.contains_key(&object.key)));
         if !taken {
             self.insert(objects)?;
         }
@@ -82,13 +113,12 @@ impl Table {
     }
 
     pub(crate) fn lookup(&self, keys: &[Term]) -> Result<Vec<Vec<Term>>, Error> {
-        let find =
-            |table: &Objects| keys.iter().map(|key| table.values.get(key).cloned().unwrap_or_default()).collect();
-        Ok(self.with(|table| find(table)))
+        let values = |table: &Objects, key| table.values.get(key).map(|values| plain(values)).unwrap_or_default();
+        Ok(self.with(|table, _| keys.iter().map(|key| values(table, key)).collect()))
     }
 
     pub(crate) fn take(&self, key: &[u8]) -> Result<Vec<Term>, Error> {
-        Ok(self.with(|table| table.values.remove(key).unwrap_or_default()))
+        Ok(self.with(|table, _| table.values.remove(key).map(|values| plain(&values)).unwrap_or_default()))
     }
 
     pub(crate) fn delete(&self, keys: &[Term]) -> Result<u64, Error> {
@@ -96,11 +126,11 @@ impl Table {
     }
 
     pub(crate) fn delete_object(&self, objects: &[Object]) -> Result<u64, Error> {
-        Ok(self.with(|table| {
+        Ok(self.with(|table, _| {
             let before = table.size();
             for Object { key, value } in objects {
                 let Some(values) = table.values.get_mut(key) else { continue };
-                values.retain(|known| known != value);
+                values.retain(|known| known.value != *value);
                 if values.is_empty() {
                     table.values.remove(key);
                 }
@@ -129,21 +159,23 @@ impl Table {
     }
 
     pub(crate) fn select_replace(&self, key: &[u8], old: &[u8], new: &[u8]) -> Result<bool, Error> {
-        Ok(self.with(|table| {
-            let known = table.values.get_mut(key).and_then(|values| values.iter_mut().find(|known| *known == old));
-            known.map(|known| new.clone_into(known)).is_some()
+        Ok(self.with(|table, now_ms| {
+            let stored = table.stored(new, now_ms);
+            let values = table.values.get_mut(key);
+            let known = values.and_then(|values| values.iter_mut().find(|known| known.value == old));
+            known.map(|known| *known = stored).is_some()
         }))
     }
 
     pub(crate) fn select(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Page, Error> {
-        Ok(self.with(|table| {
+        Ok(self.with(|table, _| {
             let mut found = table
                 .values
                 .iter()
                 .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after));
             let mut objects = Vec::new();
             for (key, values) in found.by_ref().take(limit as usize) {
-                objects.extend(values.iter().map(|value| Object { key: key.clone(), value: value.clone() }));
+                objects.extend(plain(values).into_iter().map(|value| Object { key: key.clone(), value }));
             }
             let last = objects.last().map(|object| object.key.clone());
             Page { continuation: found.next().and(last), objects }
@@ -151,11 +183,19 @@ impl Table {
     }
 
     pub(crate) fn size(&self) -> u64 {
-        self.with(|table| table.size())
+        self.with(|table, _| table.size())
     }
 }
 
+fn plain(values: &[Stored]) -> Vec<Term> {
+    values.iter().map(|stored| stored.value.clone()).collect()
+}
+
 impl Objects {
+    fn stored(&self, value: &[u8], now_ms: u64) -> Stored {
+        Stored { value: value.to_vec(), expires_ms: self.ttl_ms.map_or(u64::MAX, |ttl_ms| now_ms + ttl_ms) }
+    }
+
     fn size(&self) -> u64 {
         self.values.values().map(|values| values.len() as u64).sum()
     }
@@ -201,13 +241,13 @@ pub(crate) fn log(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
 }
 
-/// Time stands still, so that a test gives the same at each run.
+/// Time stands still but for what a test lets it go on, so that it gives the same at each run.
 pub(crate) fn system_time_ms() -> u64 {
-    0
+    BEGIN_MS + with(|memory| memory.passed_ms)
 }
 
 pub(crate) fn monotonic_time_us() -> u64 {
-    0
+    with(|memory| memory.passed_ms) * 1000
 }
 
 /// Not random at all, for the same reason.
@@ -219,14 +259,19 @@ pub(crate) fn rand(count: u32) -> Vec<u64> {
     })
 }
 
-pub(crate) fn send_after(_: u64, topic: &str, data: &Payload) -> Result<u64, Error> {
+pub(crate) fn send_after(delay_ms: u64, topic: &str, data: &Payload) -> Result<u64, Error> {
     with(|memory| {
         memory.timers_set += 1;
-        memory.timers.insert(memory.timers_set, (topic.to_owned(), data.clone()));
+        let due_ms = memory.passed_ms.saturating_add(delay_ms.max(TIMER_MS_MIN));
+        memory.timers.insert((due_ms, memory.timers_set), (topic.to_owned(), data.clone()));
         Ok(memory.timers_set)
     })
 }
 
 pub(crate) fn cancel_timer(timer: u64) -> bool {
-    with(|memory| memory.timers.remove(&timer).is_some())
+    with(|memory| {
+        let before = memory.timers.len();
+        memory.timers.retain(|(_, number), _| *number != timer);
+        memory.timers.len() < before
+    })
 }

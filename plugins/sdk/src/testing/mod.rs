@@ -1,7 +1,8 @@
 //! A rule's tests, run natively by plain `cargo test`: a small server in memory around one rule.
 //!
-//! Subscriptions, recipients, tables, groups and timers behave as on the real server, one event at a time; there are no
-//! bounds, no clock and no other plugins. Another version of the rule can take over. Not there when the rule is built for Wasm.
+//! Subscriptions, recipients, tables, groups and timers behave as on the real server, one event at a time; the clock stands
+//! still but for [`Server::wait`]; there are no bounds and no other plugins. Another version of the rule can take over. A
+//! whole conversation can be kept in a file: see [`recorded()`]. Not there when the rule is built for Wasm.
 //!
 //! ```
 //! use volley_plugin::testing::Server;
@@ -35,11 +36,14 @@
 
 mod code_change;
 pub(crate) mod memory;
+mod recorded;
 
 pub use code_change::Failed;
+pub use recorded::recorded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -58,7 +62,8 @@ pub struct Server<R> {
 #[derive(Debug)]
 struct Session {
     user: Option<String>,
-    inbox: Vec<Value>,
+    params: Option<String>,
+    inbox: Vec<Payload>,
 }
 
 /// What a rule keeps is handles, so it need not be shown.
@@ -84,18 +89,24 @@ impl<R: Rule> Server<R> {
 
     /// A session of this user.
     pub fn open(&mut self, user: &str) -> Pid {
-        self.open_session(Some(user.to_owned()))
+        self.open_session(Some(user), None)
+    }
+
+    /// A session of this user that gives these params, as JSON.
+    pub fn open_with(&mut self, user: &str, params: &str) -> Pid {
+        self.open_session(Some(user), Some(params))
     }
 
     /// A session that gave no user.
     pub fn open_nameless(&mut self) -> Pid {
-        self.open_session(None)
+        self.open_session(None, None)
     }
 
-    fn open_session(&mut self, user: Option<String>) -> Pid {
+    fn open_session(&mut self, user: Option<&str>, params: Option<&str>) -> Pid {
         self.sessions_opened += 1;
         let pid = Pid::from_bits(self.sessions_opened << 18 | 1);
-        self.sessions.insert(pid, Session { user, inbox: Vec::new() });
+        let [user, params] = [user, params].map(|text| text.map(str::to_owned));
+        self.sessions.insert(pid, Session { user, params, inbox: Vec::new() });
         pid
     }
 
@@ -134,13 +145,38 @@ impl<R: Rule> Server<R> {
 
     /// Publishes JSON, from a session or (`None`) from a back-end.
     pub fn publish(&mut self, topic: &str, sender: impl Into<Option<Pid>>, json: &str) -> Result<(), Refusal> {
-        let data = Payload::Json(json.as_bytes().to_vec());
-        let outcome = self.route(topic, Kind::Publish, sender.into(), &data)?;
-        self.deliver(topic, &outcome, &data);
+        self.publish_payload(topic, sender, &Payload::Json(json.as_bytes().to_vec()))
+    }
+
+    /// Publishes anything.
+    pub fn publish_payload(
+        &mut self,
+        topic: &str,
+        sender: impl Into<Option<Pid>>,
+        data: &Payload,
+    ) -> Result<(), Refusal> {
+        let outcome = self.route(topic, Kind::Publish, sender.into(), data)?;
+        self.deliver(topic, &outcome, data);
         Ok(())
     }
 
-    /// Fires all timers that are set; how many there were.
+    /// Lets the clock go on. The timers that come due meanwhile fire at their time, also those that are set meanwhile.
+    pub fn wait(&mut self, duration: Duration) {
+        let until_ms = memory::with(|memory| memory.passed_ms) + duration.as_millis() as u64;
+        let next = |memory: &mut memory::Memory| {
+            let first = memory.timers.first_entry().filter(|timer| timer.key().0 <= until_ms);
+            let ((due_ms, _), timer) = first?.remove_entry();
+            // One that was due earlier has been waiting for the clock to go on at all.
+            memory.passed_ms = memory.passed_ms.max(due_ms);
+            Some(timer)
+        };
+        while let Some((topic, data)) = memory::with(next) {
+            self.tell(&topic, Kind::Timer, None, &data);
+        }
+        memory::with(|memory| memory.passed_ms = until_ms);
+    }
+
+    /// Fires all timers that are set at once, whenever they are due; how many there were.
     pub fn fire_timers(&mut self) -> usize {
         let timers = memory::with(|memory| std::mem::take(&mut memory.timers));
         let count = timers.len();
@@ -150,8 +186,17 @@ impl<R: Rule> Server<R> {
         count
     }
 
+    /// Loses all timers that are set, as a restart does; how many there were.
+    pub fn forget_timers(&mut self) -> usize {
+        memory::with(|memory| std::mem::take(&mut memory.timers)).len()
+    }
+
     /// Takes out what the session has received, in order: JSON as it is, text as a JSON string, bytes as numbers.
     pub fn inbox(&mut self, pid: Pid) -> Vec<Value> {
+        self.take_inbox(pid).iter().map(as_json).collect()
+    }
+
+    fn take_inbox(&mut self, pid: Pid) -> Vec<Payload> {
         self.sessions.get_mut(&pid).map(|session| std::mem::take(&mut session.inbox)).unwrap_or_default()
     }
 
@@ -167,10 +212,17 @@ impl<R: Rule> Server<R> {
 
     fn route(&mut self, topic: &str, kind: Kind, sender: Option<Pid>, data: &Payload) -> Result<Outcome, Refusal> {
         self.events += 1;
-        let user = sender.and_then(|pid| self.sessions.get(&pid)?.user.clone());
-        let topic = topic.to_owned();
-        let data = data.clone();
-        let event = Event { id: self.events, topic, kind, sender, user, time_ms: 0, data, params: None };
+        let session = sender.and_then(|pid| self.sessions.get(&pid));
+        let event = Event {
+            id: self.events,
+            topic: topic.to_owned(),
+            kind,
+            sender,
+            user: session.and_then(|session| session.user.clone()),
+            time_ms: memory::system_time_ms(),
+            data: data.clone(),
+            params: session.filter(|_| kind == Kind::Join).and_then(|session| session.params.clone()),
+        };
         self.rule.route(&event)
     }
 
@@ -188,14 +240,9 @@ impl<R: Rule> Server<R> {
                 Message::Forward => data,
                 Message::Data(payload) => payload,
             };
-            let message = match payload {
-                Payload::Json(json) => serde_json::from_slice(json).expect("a rule's JSON is JSON"),
-                Payload::Text(text) => text.as_str().into(),
-                Payload::Binary(bytes) => bytes.as_slice().into(),
-            };
             for pid in self.resolve(topic, delivery.to.clone().into_wit(topic)) {
                 if let Some(session) = self.sessions.get_mut(&Pid::from_bits(pid)) {
-                    session.inbox.push(Value::clone(&message));
+                    session.inbox.push(payload.clone());
                 }
             }
         }
@@ -228,6 +275,14 @@ impl<R: Rule> Server<R> {
             sets.push(set);
         }
         pop(&mut sets)
+    }
+}
+
+fn as_json(payload: &Payload) -> Value {
+    match payload {
+        Payload::Json(json) => serde_json::from_slice(json).expect("a rule's JSON is JSON"),
+        Payload::Text(text) => text.as_str().into(),
+        Payload::Binary(bytes) => bytes.as_slice().into(),
     }
 }
 

@@ -1,0 +1,195 @@
+//! One queue: how a job comes in, changes hands, and is done.
+//!
+//! A topic's events come one after another, so nothing here races. But a rule may be stopped between any two calls of the
+//! host, and writes are not undone. So a job is always written to where it goes before it is deleted from where it was: at
+//! the worst it is in both, and comes twice.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use volley_plugin::{Error, Outcome, Pid, Refusal, log, send_after};
+
+use crate::Queues;
+use crate::job::{Alarm, Entry, Held, Message, Tag, Waiting, key, place, waiting};
+
+#[derive(Clone, Copy)]
+pub(crate) struct Queue<'a> {
+    pub(crate) tables: &'a Queues,
+    pub(crate) topic: &'a str,
+    /// The number of the event that is routed.
+    pub(crate) event: u64,
+}
+
+const ID_BYTES_MAX: usize = 64;
+const DATA_BYTES_MAX: usize = 64 << 10;
+/// Jobs of one event; a further one waits for the next. With the largest data it is below 4 MiB (`outcome_bytes_max`).
+const HANDED_OUT_MAX: usize = 50;
+/// Jobs that are found again in one call.
+const PAGE_JOBS: u32 = 1_000;
+
+/// What is said of jobs.
+impl Queue<'_> {
+    pub(crate) fn put(self, id: String, data: &RawValue) -> Result<(), Refusal> {
+        if id.is_empty() || id.len() > ID_BYTES_MAX {
+            return Err(Refusal::invalid(format!("the id of a job has 1 to {ID_BYTES_MAX} bytes")));
+        }
+        if data.get().len() > DATA_BYTES_MAX {
+            return Err(Refusal::invalid(format!("the data of a job has at most {DATA_BYTES_MAX} bytes")));
+        }
+        let data_key = self.key(Tag::Data, &id);
+        if !self.tables.jobs.insert_new(&data_key, &Entry::Data(data.to_owned()))? {
+            return Err(Refusal::refused(format!("a job {id} is in the queue already")));
+        }
+        let waits = Entry::Waiting(Waiting { id, attempts: 0 });
+        let queued = self.tables.jobs.insert(&waiting(self.topic, self.event), &waits);
+        Ok(queued.inspect_err(|_| drop(self.tables.jobs.delete(&data_key)))?)
+    }
+
+    pub(crate) fn ack(self, sender: Option<Pid>, id: &str) -> Result<(), Refusal> {
+        self.takes_from(sender, id)?;
+        self.tables.jobs.delete_all([self.key(Tag::Data, id), self.key(Tag::Held, id)])?;
+        Ok(())
+    }
+
+    pub(crate) fn nack(self, sender: Option<Pid>, id: &str) -> Result<(), Refusal> {
+        let held = self.takes_from(sender, id)?;
+        Ok(self.give_back(id, &held)?)
+    }
+
+    /// The worker has its hands free again.
+    fn takes_from(self, worker: Option<Pid>, id: &str) -> Result<Held, Refusal> {
+        match self.held(id)? {
+            Some(held) if worker == Some(held.worker) => {
+                held.timer.cancel();
+                self.is_rid_of(held.worker, id)?;
+                Ok(held)
+            }
+            _ => Err(Refusal::refused(format!("you do not have the job {id}, or not any more"))),
+        }
+    }
+}
+
+/// What becomes of them.
+impl Queue<'_> {
+    /// As long as there are jobs and workers.
+    pub(crate) fn hand_out(self) -> Result<Outcome, Error> {
+        let mut outcome = Outcome::new();
+        for _ in 0..HANDED_OUT_MAX {
+            let Some((place, Waiting { id, attempts })) = self.next_job()? else { return Ok(outcome) };
+            let Some(worker) = self.next_worker()? else { return Ok(outcome) };
+            let attempt = attempts + 1;
+            if let Some(Entry::Data(data)) = self.tables.jobs.get(&self.key(Tag::Data, &id))? {
+                let late = Alarm::Late { job: id.clone(), attempt };
+                let timer = match send_after(Duration::from_millis(self.tables.config.ack_ms), self.topic, &late) {
+                    Ok(timer) => timer,
+                    Err(why) => {
+                        log::warning!("jobs wait, since there is no timer for one more that is worked at: {why}");
+                        return Ok(outcome);
+                    }
+                };
+                let held = Entry::Held(Held { worker, attempt, place, timer });
+                self.tables.jobs.insert(&self.key(Tag::Held, &id), &held)?;
+                self.gets(worker, id.clone())?;
+                outcome = outcome.send(worker, &Message { job: &id, attempt, data: &data });
+            }
+            self.tables.jobs.delete(&waiting(self.topic, place))?;
+        }
+        send_after(Duration::ZERO, self.topic, &Alarm::More)?;
+        Ok(outcome)
+    }
+
+    /// A timer may come when its job is done or another attempt's already.
+    pub(crate) fn late(self, alarm: &Alarm) -> Result<(), Error> {
+        let Alarm::Late { job, attempt } = alarm else { return Ok(()) };
+        match self.held(job)? {
+            Some(held) if held.attempt == *attempt => {
+                self.is_rid_of(held.worker, job)?;
+                self.give_back(job, &held)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where it was, so before all that came later.
+    fn give_back(self, id: &str, held: &Held) -> Result<(), Error> {
+        if held.attempt < self.tables.config.attempts_max {
+            let waits = Entry::Waiting(Waiting { id: id.to_owned(), attempts: held.attempt });
+            self.tables.jobs.insert(&waiting(self.topic, held.place), &waits)?;
+        } else {
+            self.bury(id, held.attempt)?;
+        }
+        self.tables.jobs.delete(&self.key(Tag::Held, id)).map(drop)
+    }
+
+    fn bury(self, id: &str, attempts: u32) -> Result<(), Error> {
+        let data_key = self.key(Tag::Data, id);
+        if let Some(Entry::Data(data)) = self.tables.jobs.get(&data_key)? {
+            match self.tables.dead.insert(&self.key(Tag::Data, id), &data) {
+                Ok(()) => log::error!("the job {id} is dead after {attempts} attempts; see the table `dead`"),
+                Err(why) => log::error!("the job {id} is dead after {attempts} attempts, and gone: {why}"),
+            }
+        }
+        self.tables.jobs.delete(&data_key).map(drop)
+    }
+
+    fn next_job(self) -> Result<Option<(u64, Waiting)>, Error> {
+        let first = self.tables.jobs.select(&self.key(Tag::Waiting, ""), 1)?.objects.pop();
+        Ok(first.and_then(|(key, entry)| match entry {
+            Entry::Waiting(job) => Some((place(&key), job)),
+            _ => None,
+        }))
+    }
+
+    fn held(self, id: &str) -> Result<Option<Held>, Error> {
+        Ok(match self.tables.jobs.get(&self.key(Tag::Held, id))? {
+            Some(Entry::Held(held)) => Some(held),
+            _ => None,
+        })
+    }
+
+    fn key(self, tag: Tag, name: &str) -> Vec<u8> {
+        key(self.topic, tag, name)
+    }
+}
+
+/// Who works at them.
+impl Queue<'_> {
+    pub(crate) fn enter(self, pid: Pid) -> Result<(), Error> {
+        if !self.has_workers()? {
+            self.find_again()?;
+        }
+        self.seat(pid, Vec::new())
+    }
+
+    pub(crate) fn quit(self, pid: Pid) -> Result<(), Error> {
+        for id in self.unseat(pid)?.map(|worker| worker.jobs).unwrap_or_default() {
+            if let Some(held) = self.held(&id)?.filter(|held| held.worker == pid) {
+                held.timer.cancel();
+                self.give_back(&id, &held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Without workers nobody has a job: what is held was somebody's before the server was started again. The numbers of
+    /// the timers of that time are others' by now, so none is cancelled.
+    fn find_again(self) -> Result<(), Error> {
+        loop {
+            let page = self.tables.jobs.select(&self.key(Tag::Held, ""), PAGE_JOBS)?;
+            let prefix = self.key(Tag::Held, "").len();
+            let mut back = Vec::new();
+            for (key, entry) in &page.objects {
+                if let Entry::Held(held) = entry {
+                    let id = String::from_utf8_lossy(&key[prefix..]).into_owned();
+                    let attempts = held.attempt.saturating_sub(1);
+                    back.push((waiting(self.topic, held.place), Entry::Waiting(Waiting { id, attempts })));
+                }
+            }
+            self.tables.jobs.insert_all(back.iter().map(|(key, entry)| (key.as_slice(), entry)))?;
+            self.tables.jobs.delete_all(page.objects.into_iter().map(|(key, _)| key))?;
+            if page.next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

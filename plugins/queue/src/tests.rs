@@ -1,0 +1,98 @@
+//! What the recorded events can't show: a restart, many jobs at once, a config that makes no sense.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use volley_plugin::testing::{Server, recorded};
+use volley_plugin::{ExitReason, Pid, Rule};
+
+use crate::Queues;
+
+#[test]
+fn recorded_events() {
+    recorded::<Queues>("tests/events.jsonl");
+}
+
+fn put(server: &mut Server<Queues>, id: &str, data: &Value) {
+    server.publish("q", None, &json!({"put": {"id": id, "data": data}}).to_string()).unwrap();
+}
+
+fn jobs(server: &mut Server<Queues>, pid: Pid) -> Vec<String> {
+    let messages = server.inbox(pid);
+    messages.iter().map(|message| format!("{} {}", message["job"].as_str().unwrap(), message["attempt"])).collect()
+}
+
+/// What is not durable goes, and so do sessions and timers.
+fn restart(server: &mut Server<Queues>, sessions: &[Pid]) {
+    let rule = server.rule();
+    let all = rule.workers.select("", 1_000).unwrap().objects.into_iter().map(|(key, _)| key);
+    rule.workers.delete_all(all).unwrap();
+    let all = rule.ready.select("", 1_000).unwrap().objects.into_iter().map(|(key, _)| key);
+    rule.ready.delete_all(all).unwrap();
+    server.forget_timers();
+    for pid in sessions {
+        server.leave("q", *pid);
+    }
+}
+
+#[test]
+fn a_restart_loses_no_job() {
+    let mut server = Server::<Queues>::start("");
+    let (ann, bob) = (server.open("ann"), server.open("bob"));
+    server.join("q", ann).unwrap();
+    for id in ["a", "b", "c"] {
+        put(&mut server, id, &json!({"of": id}));
+    }
+    assert_eq!(jobs(&mut server, ann), ["a 1"]);
+    restart(&mut server, &[ann]);
+    server.join("q", bob).unwrap();
+    for id in ["a", "b", "c"] {
+        assert_eq!(jobs(&mut server, bob), [format!("{id} 1")], "in order, and that attempt does not count");
+        server.publish("q", bob, &json!({ "ack": id }).to_string()).unwrap();
+    }
+    assert_eq!(server.rule().jobs.size(), 0);
+}
+
+#[test]
+fn all_jobs_of_a_worker_that_ends_go_to_the_others() {
+    let mut server = Server::<Queues>::start(r#"{"jobs_per_worker": 100}"#);
+    let (ann, bob) = (server.open("ann"), server.open("bob"));
+    server.join("q", ann).unwrap();
+    for number in 0..120 {
+        put(&mut server, &format!("job-{number:03}"), &json!("x".repeat(60_000)));
+    }
+    assert_eq!(jobs(&mut server, ann).len(), 100);
+    server.join("q", bob).unwrap();
+    assert_eq!(jobs(&mut server, bob).len(), 20);
+    server.exit(ann, ExitReason::Killed);
+    assert_eq!(jobs(&mut server, bob).len(), 50, "no more in one event");
+    server.wait(Duration::from_millis(20));
+    assert_eq!(jobs(&mut server, bob).len(), 30, "the others right after it, as far as there are hands");
+}
+
+#[test]
+fn nothing_is_left_of_jobs_that_are_done_or_dead() {
+    let mut server = Server::<Queues>::start(r#"{"attempts_max": 2, "ack_ms": 1000}"#);
+    let ann = server.open("ann");
+    server.join("q", ann).unwrap();
+    put(&mut server, "a", &json!(1));
+    server.wait(Duration::from_secs(5));
+    assert_eq!(jobs(&mut server, ann), ["a 1", "a 2"]);
+    server.leave("q", ann);
+    let rule = server.rule();
+    let sizes = [rule.jobs.size(), rule.workers.size(), rule.ready.size(), rule.dead.size()];
+    assert_eq!(sizes, [0, 0, 0, 1]);
+    assert_eq!(server.fire_timers(), 0);
+}
+
+#[test]
+fn a_config_that_makes_no_sense_is_refused_in_words() {
+    for (config, words) in [
+        (r#"{"ack_ms": 1}"#, "ack_ms is from 100"),
+        (r#"{"attempts_max": 0}"#, "attempts_max is at least 1"),
+        (r#"{"jobs_per_worker": 101}"#, "jobs_per_worker is from 1 to 100"),
+    ] {
+        let refused = Queues::init(config).err().expect("refused");
+        assert!(refused.contains(words), "{refused}");
+    }
+}
