@@ -71,7 +71,7 @@ impl Consumer {
         }
         let again = self.shared.sessions.park_again(
             (self.pid, self.serial),
-            || AnswerTo::Task(self.wakeup.clone()),
+            || AnswerTo::Task(self.open.form(), self.wakeup.clone()),
             |page| answer.next(self.open.form(), page),
         );
         let ending = match again {

@@ -111,7 +111,7 @@ pub enum AnswerTo {
     /// A bare socket that goes on: messages are written into it in this form, and it is parked again.
     Stream(Form, Arc<Socket>),
     /// A stream that a task serves, which renders and writes what there is: it is woken.
-    Task(Arc<Wakeup>),
+    Task(Form, Arc<Wakeup>),
 }
 
 /// How messages look in a stream.
@@ -128,7 +128,7 @@ impl AnswerTo {
     pub fn worker(&self) -> usize {
         match self {
             Self::Bare(socket) | Self::Stream(_, socket) => socket.worker(),
-            Self::Held(_) | Self::Task(_) => 0,
+            Self::Held(_) | Self::Task(..) => 0,
         }
     }
 }
@@ -157,14 +157,17 @@ impl Session {
     pub fn consumer(&self) -> Option<&'static str> {
         self.parked.as_ref().map(|parked| match parked.answer_to {
             AnswerTo::Bare(_) | AnswerTo::Held(_) => "poll",
-            AnswerTo::Stream(Form::Events, _) => "events",
-            AnswerTo::Stream(Form::WebSocket, _) => "websocket",
+            AnswerTo::Stream(Form::Events, _) | AnswerTo::Task(Form::Events, _) => "events",
+            AnswerTo::Stream(Form::WebSocket, _) | AnswerTo::Task(Form::WebSocket, _) => "websocket",
         })
     }
 
     /// Messages that it has not been given: those of a stream that is open were, though they are kept for one that resumes.
     pub fn unread(&self) -> u64 {
-        let is_stream = self.parked.as_ref().is_some_and(|parked| matches!(parked.answer_to, AnswerTo::Stream(..)));
+        let is_stream = self
+            .parked
+            .as_ref()
+            .is_some_and(|parked| matches!(parked.answer_to, AnswerTo::Stream(..) | AnswerTo::Task(..)));
         let given = self.mailbox.acknowledged().max(if is_stream { self.streamed } else { 0 });
         (self.mailbox.newest() - given).min(self.mailbox.len() as u64)
     }

@@ -343,7 +343,7 @@ impl Sessions {
             let parked = session.parked.take_if(|parked| session.mailbox.has_after(parked.after))?;
             match parked.answer_to {
                 AnswerTo::Stream(..) => self.next_page(session, |page| render(&parked, page)),
-                AnswerTo::Task(_) => {}
+                AnswerTo::Task(..) => {}
                 AnswerTo::Bare(_) | AnswerTo::Held(_) => {
                     render(&parked, session.mailbox.after(parked.after, &self.limits));
                 }

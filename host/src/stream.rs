@@ -58,7 +58,7 @@ impl Stream {
         match Self::of(pid, sessions.want(pid, serial)?) {
             Ok(stream) => Some(stream),
             Err(parked) => {
-                if let AnswerTo::Task(wakeup) = parked.answer_to {
+                if let AnswerTo::Task(_, wakeup) = parked.answer_to {
                     wakeup.wake(Cause::Called);
                 }
                 None

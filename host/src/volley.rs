@@ -36,7 +36,7 @@ impl Writer {
         let taken = sessions.take_ready(pid, |parked, page| match parked.answer_to {
             AnswerTo::Stream(form, _) => self.answer.next(form, page),
             AnswerTo::Bare(_) | AnswerTo::Held(_) => self.answer.messages(&parked.owed, page),
-            AnswerTo::Task(_) => {}
+            AnswerTo::Task(..) => {}
         });
         match taken.map(|parked| Stream::of(pid, parked)) {
             Some(Ok(stream)) => stream.go_on_for_worker(&mut self.answer, sessions, limits),
@@ -49,7 +49,7 @@ impl Writer {
     pub fn wait_is_over(&mut self, sessions: &Sessions, limits: &Limits, pid: Pid, parked: Parked) {
         match Stream::of(pid, parked) {
             Ok(stream) => stream.beat(&mut self.answer, sessions, limits),
-            Err(Parked { answer_to: AnswerTo::Task(wakeup), .. }) => wakeup.wake(Cause::Heartbeat),
+            Err(Parked { answer_to: AnswerTo::Task(_, wakeup), .. }) => wakeup.wake(Cause::Heartbeat),
             Err(poll) => self.end(poll, Ending::Deadline, limits),
         }
     }
@@ -60,7 +60,7 @@ impl Writer {
             AnswerTo::Stream(form, _) => self.answer.last(form, ending),
             AnswerTo::Bare(_) | AnswerTo::Held(_) => self.answer.ending(&parked.owed, parked.after, ending),
             // The task asks for the reason, and finds it.
-            AnswerTo::Task(_) => {}
+            AnswerTo::Task(..) => {}
         }
         self.hand_over(parked.answer_to, limits);
     }
@@ -75,7 +75,7 @@ impl Writer {
                 let _ = request.send(kept(&self.answer, limits));
             }
             AnswerTo::Stream(_, socket) => socket.end_stream(self.answer.whole(), limits),
-            AnswerTo::Task(wakeup) => wakeup.wake(Cause::Called),
+            AnswerTo::Task(_, wakeup) => wakeup.wake(Cause::Called),
         }
     }
 }
