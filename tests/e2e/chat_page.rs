@@ -167,6 +167,7 @@ fn each_transport_by_the_switch() {
     ann.page.value("location.reload()");
     ann.page.wait_for_text("#state", "Connected by long polls");
     ann.page.wait_for_text("#me", "Ann");
+    ann.page.wait_for_text("[role=log]", &said.last().expect("a line").1);
     let again: Vec<_> = ann.lines().into_iter().map(|(_, text)| text).collect();
     assert_eq!(again, said.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>(), "the backlog");
 }
@@ -184,6 +185,7 @@ fn writing_and_private_words() {
     ann.page.wait_for("document.querySelector('#typing').textContent === ''");
     ann.about("Bob", "tell");
     ann.page.wait_for_text("#privately", "Only Bob will see this");
+    ann.page.screenshot("chat-privately");
     ann.says("psst");
     bob.sees(&[("You", "here"), ("Ann", "psst")]);
     ann.sees(&[("Bob", "here"), ("You", "psst")]);
@@ -213,6 +215,7 @@ fn ops_moderate() {
     ann.notes("Bob can't say anything now (only you see this)");
     bob.says("hello?");
     bob.page.wait_for_text(".failed", "Not sent: you are muted in this room");
+    bob.page.screenshot("chat-not-sent");
     ann.about("Bob", "unmute");
     ann.notes("Bob may speak again");
     bob.page.click(".failed button");
@@ -294,6 +297,8 @@ fn a_page_comes_back_by_itself() {
     for person in &mut people {
         person.page.wait_for("document.querySelector('#state').dataset.state === 'reconnecting'");
     }
+    people[0].page.window(390, 844, true);
+    people[0].page.screenshot("chat-phone-reconnecting");
     let _again = Server::start_bare(&["--listen", &listen, "--admin", "127.0.0.1:0", "--demo"]);
     for (person, (_, shown)) in people.iter_mut().zip(WAYS) {
         person.page.wait_for_text("#state", &format!("Connected by {shown}"));
@@ -475,6 +480,7 @@ fn where_tokens_are_wanted_the_page_asks_for_one() {
     page.press("Enter");
     page.wait_for_text("#entrance-problem", "a token is needed");
     page.wait_for("document.activeElement.id === 'token'");
+    page.screenshot("chat-entrance-token");
     page.type_text(&issuer.token(&claims("Ann", &["chat.>"])));
     page.press("Enter");
     page.wait_for_text("#me", "Ann");

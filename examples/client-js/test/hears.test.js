@@ -1,7 +1,7 @@
 // What is heard, in each way: nothing lost, nothing twice, in order, whatever becomes of connections.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { events, numbers, pathOf, SERVER, take, tell, test, topic, until, WAYS } from "./harness.js";
+import { events, numbers, pathOf, SERVER, take, tell, test, topic, until, wanted, WAYS } from "./harness.js";
 
 for (const way of WAYS) {
   test(`by ${way}`, async ({ connect, way: open }) => {
@@ -106,6 +106,13 @@ for (const [what, refused, held, way] of [
     assert.deepEqual([[...new Set(ways.map(({ transport }) => transport))], gaps], [[way], []]);
   });
 }
+
+test("over TLS, in whatever way it has", async ({ connect }) => {
+  const room = topic();
+  const ann = await connect(wanted("VOLLEY_TLS_URL"), { topics: [room] });
+  await ann.publish(room, "hi");
+  assert.deepEqual(await take(ann, 1), ["hi"]);
+});
 
 test("a runtime without WebSockets has events", async ({ connect }) => {
   const before = globalThis.WebSocket;
