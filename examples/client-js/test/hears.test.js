@@ -10,6 +10,9 @@ for (const way of WAYS) {
     await until("a connection", () => ann.transport === way);
     await tell(room, numbers(1, 20));
     assert.deepEqual(await take(ann, 20), numbers(1, 20));
+    const odd = "line \u2028 and paragraph \u2029, id: 7\r\n\ndata: none, \ud83c\udfd0 \0";
+    await ann.publish(room, odd);
+    assert.deepEqual(await take(ann, 1), [odd]);
     const path = { websocket: "GET /v1/ws", events: "GET /v1/stream", poll: "GET /v1/poll" };
     for (const [name, line] of Object.entries(path)) assert.equal(proxy.count(line) > 0, name === way, line);
     // Where a header can be set no token stands in a URL.
@@ -17,7 +20,7 @@ for (const way of WAYS) {
     // What was taken the server need not keep; a stream says so when it is opened again.
     if (way === "events") ann.use("events");
     const asking = take(ann, 1).catch(() => {});
-    await until("it to be acknowledged", async () => (await (await fetch(pathOf(ann.pid))).json()).mailbox.acknowledged === 20);
+    await until("it to be acknowledged", async () => (await (await fetch(pathOf(ann.pid))).json()).mailbox.acknowledged === 21);
     await ann.close();
     await asking;
   });
