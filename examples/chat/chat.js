@@ -34,7 +34,8 @@ $("enter").addEventListener("submit", async (event) => {
     await enter($("name").value.trim(), [room], $("token").value.trim() || undefined);
   } catch (error) {
     if (error.status === 401) $("token-field").hidden = false;
-    problem(error.detail || error.message);
+    const asks = error.status === 401 && !$("token").value;
+    problem(asks ? "This server lets nobody in without a token." : error.detail || error.message);
     (error.status === 401 ? $("token") : $("name")).focus();
   } finally {
     button.disabled = false;

@@ -567,7 +567,7 @@ export class Volley extends EventTarget {
     /** @type {Record<string, string>} */
     const fields = {};
     for (const line of block.split("\n")) {
-      const [, name, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+      const [, name, value] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
       if (name) fields[name] = value;
     }
     if (fields.data === undefined) return undefined;

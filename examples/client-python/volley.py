@@ -74,7 +74,7 @@ class Volley:
         if self._user and not self._token:  # A token says whose it is.
             opening["user"] = self._user
         opened = self._request("POST", "/v1/sessions", opening, headers)
-        self._session, self._cursors = opened["session"], {}
+        self._cursors, self._session = {}, opened["session"]
 
     def _call(self, *call):
         return self._answered(*call)[0]

@@ -143,9 +143,9 @@ fn each_transport_by_the_switch() {
     for ((way, shown), (other, other_shown)) in WAYS.into_iter().zip(WAYS.into_iter().cycle().skip(1)) {
         ann.listens_by(way, shown);
         bob.listens_by(other, other_shown);
-        ann.says(&format!("by {way}"));
-        said.push((true, format!("by {way}")));
-        bob.page.wait_for_text(".log:not([hidden])", &format!("by {way}"));
+        ann.says(&format!("from {way}"));
+        said.push((true, format!("from {way}")));
+        bob.page.wait_for_text(".log:not([hidden])", &format!("from {way}"));
         bob.says(&format!("heard by {other}"));
         said.push((false, format!("heard by {other}")));
         let as_seen = |by_ann: bool| -> Vec<(&str, &str)> {
@@ -167,6 +167,7 @@ fn each_transport_by_the_switch() {
     ann.page.value("location.reload()");
     ann.page.wait_for_text("#state", "Connected by long polls");
     ann.page.wait_for_text("#me", "Ann");
+    ann.page.wait_for_text("[role=log]", &said.last().expect("a line").1);
     let again: Vec<_> = ann.lines().into_iter().map(|(_, text)| text).collect();
     assert_eq!(again, said.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>(), "the backlog");
 }
@@ -184,6 +185,7 @@ fn writing_and_private_words() {
     ann.page.wait_for("document.querySelector('#typing').textContent === ''");
     ann.about("Bob", "tell");
     ann.page.wait_for_text("#privately", "Only Bob will see this");
+    ann.page.screenshot("chat-privately");
     ann.says("psst");
     bob.sees(&[("You", "here"), ("Ann", "psst")]);
     ann.sees(&[("Bob", "here"), ("You", "psst")]);
@@ -213,6 +215,7 @@ fn ops_moderate() {
     ann.notes("Bob can't say anything now (only you see this)");
     bob.says("hello?");
     bob.page.wait_for_text(".failed", "Not sent: you are muted in this room");
+    bob.page.screenshot("chat-not-sent");
     ann.about("Bob", "unmute");
     ann.notes("Bob may speak again");
     bob.page.click(".failed button");
@@ -294,6 +297,9 @@ fn a_page_comes_back_by_itself() {
     for person in &mut people {
         person.page.wait_for("document.querySelector('#state').dataset.state === 'reconnecting'");
     }
+    people[0].page.window(390, 844, true);
+    people[0].page.wait_for(SETTLED);
+    people[0].page.screenshot("chat-phone-reconnecting");
     let _again = Server::start_bare(&["--listen", &listen, "--admin", "127.0.0.1:0", "--demo"]);
     for (person, (_, shown)) in people.iter_mut().zip(WAYS) {
         person.page.wait_for_text("#state", &format!("Connected by {shown}"));
@@ -473,8 +479,9 @@ fn where_tokens_are_wanted_the_page_asks_for_one() {
     let mut page = browser.page(&url(&server));
     page.fill("#name", "whoever");
     page.press("Enter");
-    page.wait_for_text("#entrance-problem", "a token is needed");
+    page.wait_for_text("#entrance-problem", "nobody in without a token");
     page.wait_for("document.activeElement.id === 'token'");
+    page.screenshot("chat-entrance-token");
     page.type_text(&issuer.token(&claims("Ann", &["chat.>"])));
     page.press("Enter");
     page.wait_for_text("#me", "Ann");
@@ -532,6 +539,9 @@ fn served_by_another_server() {
     assert_eq!(ann.page.complaints(), Vec::<String>::new());
 }
 
+/// Nothing moves any more.
+const SETTLED: &str = "document.getAnimations().every((animation) => animation.playState === 'finished')";
+
 /// A desk with a conversation on it, for pictures.
 fn conversation(browser: &mut Browser, server: &Server) -> Person {
     let url = url(server);
@@ -580,7 +590,6 @@ fn pictures() {
     let mut page = browser.page(&url(&server));
     page.screenshot("chat-entrance");
     let mut ann = conversation(&mut browser, &server);
-    let settle = "document.getAnimations().every((animation) => animation.playState === 'finished')";
     for (name, width, height, phone, dark) in [
         ("chat-desktop", 1180, 720, false, false),
         ("chat-desktop-dark", 1180, 720, false, true),
@@ -591,7 +600,7 @@ fn pictures() {
         ann.page.window(width, height, phone);
         ann.page.scheme(dark);
         ann.page.value("document.querySelector('.log:not([hidden])').scrollTop = 1e6");
-        ann.page.wait_for(settle);
+        ann.page.wait_for(SETTLED);
         let picture = std::fs::read(ann.page.screenshot(name)).expect("the picture");
         // Width and height stand behind the first 16 bytes of a PNG.
         let [shown_width, shown_height] =
@@ -607,7 +616,7 @@ fn pictures() {
     ann.page.scheme(false);
     for (button, name) in [("#open-rooms", "chat-phone-rooms"), ("#open-members", "chat-phone-members")] {
         ann.page.click(button);
-        ann.page.wait_for(settle);
+        ann.page.wait_for(SETTLED);
         ann.page.screenshot(name);
         ann.page.press("Escape");
     }

@@ -8,6 +8,7 @@ use crate::harness::{Scratch, Server, say, volley_path, wait_until, workspace};
 use crate::http::PATIENCE;
 use crate::real_clients::Way;
 use crate::rooms::{self, enter, said};
+use crate::secure::Authority;
 use crate::stub::{Answer, Stub};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -44,7 +45,9 @@ pub(crate) fn node() -> Option<Command> {
 fn javascript() {
     let Some(mut node) = node() else { return };
     let (server, issuer) = (Server::shared(), Issuer::hs256("js"));
-    let doors = Doors::of(&[&issuer], &[]);
+    let (doors, authority) = (Doors::of(&[&issuer], &[]), Authority::new());
+    authority.issue("server", "named-server");
+    let secure = authority.serve("server", &[]);
     let folder = workspace().join("examples/client-js");
     // Node 20 has the WebSocket of later versions behind a flag.
     node.args(["--experimental-websocket", "--test", "--test-concurrency=4", "--test-reporter=spec"])
@@ -57,6 +60,8 @@ fn javascript() {
         .env("VOLLEY_URL", format!("http://{}", server.listen))
         .env("VOLLEY_ADMIN", format!("http://{}", server.admin))
         .env("VOLLEY_AUTH_URL", format!("http://{}", doors.server.listen))
+        .env("VOLLEY_TLS_URL", format!("https://{}", secure.tls()))
+        .env("NODE_EXTRA_CA_CERTS", authority.path("ca.pem"))
         .env("VOLLEY_AUTH_SECRET", issuer.jwk()["k"].as_str().expect("a secret"));
     match installed("typescript/lib/tsc.js") {
         Some(tsc) => drop(node.env("VOLLEY_TSC", tsc.canonicalize().expect("a path"))),

@@ -1,7 +1,7 @@
 // What is heard, in each way: nothing lost, nothing twice, in order, whatever becomes of connections.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { events, numbers, pathOf, SERVER, take, tell, test, topic, until, WAYS } from "./harness.js";
+import { events, numbers, pathOf, SERVER, take, tell, test, topic, until, wanted, WAYS } from "./harness.js";
 
 for (const way of WAYS) {
   test(`by ${way}`, async ({ connect, way: open }) => {
@@ -10,6 +10,9 @@ for (const way of WAYS) {
     await until("a connection", () => ann.transport === way);
     await tell(room, numbers(1, 20));
     assert.deepEqual(await take(ann, 20), numbers(1, 20));
+    const odd = "line \u2028 and paragraph \u2029, id: 7\r\n\ndata: none, \ud83c\udfd0 \0";
+    await ann.publish(room, odd);
+    assert.deepEqual(await take(ann, 1), [odd]);
     const path = { websocket: "GET /v1/ws", events: "GET /v1/stream", poll: "GET /v1/poll" };
     for (const [name, line] of Object.entries(path)) assert.equal(proxy.count(line) > 0, name === way, line);
     // Where a header can be set no token stands in a URL.
@@ -17,7 +20,7 @@ for (const way of WAYS) {
     // What was taken the server need not keep; a stream says so when it is opened again.
     if (way === "events") ann.use("events");
     const asking = take(ann, 1).catch(() => {});
-    await until("it to be acknowledged", async () => (await (await fetch(pathOf(ann.pid))).json()).mailbox.acknowledged === 20);
+    await until("it to be acknowledged", async () => (await (await fetch(pathOf(ann.pid))).json()).mailbox.acknowledged === 21);
     await ann.close();
     await asking;
   });
@@ -106,6 +109,13 @@ for (const [what, refused, held, way] of [
     assert.deepEqual([[...new Set(ways.map(({ transport }) => transport))], gaps], [[way], []]);
   });
 }
+
+test("over TLS, in whatever way it has", async ({ connect }) => {
+  const room = topic();
+  const ann = await connect(wanted("VOLLEY_TLS_URL"), { topics: [room] });
+  await ann.publish(room, "hi");
+  assert.deepEqual(await take(ann, 1), ["hi"]);
+});
 
 test("a runtime without WebSockets has events", async ({ connect }) => {
   const before = globalThis.WebSocket;

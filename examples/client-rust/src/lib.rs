@@ -92,7 +92,7 @@ struct Page {
     retry_ms: u64,
 }
 
-/// Opens a session under that name and joins it to the topics.
+/// Opens a session under that name, at a URL that ends with a slash, and joins it to the topics.
 pub async fn connect(base: Url, user: &str, topics: &[&str]) -> Result<(Speaker, Hearer), Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let topics: Vec<_> = topics.iter().map(|topic| (*topic).to_owned()).collect();
