@@ -9,15 +9,33 @@ use std::time::Instant;
 /// The guest that does what its payload says; the head of its source lists what that can be.
 pub(crate) fn probe() -> &'static Path {
     static PROBE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PROBE.get_or_init(|| build("probe")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"))
+    PROBE.get_or_init(|| build("tests/guests", "probe")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 /// The next version of the bundled `chat`, on another layout of its tables and groups.
 pub(crate) fn chat_next() -> Vec<u8> {
     static CHAT_NEXT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = CHAT_NEXT.get_or_init(|| build("chat-next")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
+    let built =
+        CHAT_NEXT.get_or_init(|| build("tests/guests", "chat-next")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
     std::fs::read(built).expect("the component")
 }
+
+/// The rules of the shelf, one after another: they share what they depend on.
+pub(crate) fn shelf() -> &'static [PathBuf; SHELF.len()] {
+    static BUILT: OnceLock<Result<[PathBuf; SHELF.len()], String>> = OnceLock::new();
+    let build_all = || {
+        let mut built = [const { PathBuf::new() }; SHELF.len()];
+        for (path, name) in built.iter_mut().zip(SHELF) {
+            *path = build("plugins", name)?;
+        }
+        Ok(built)
+    };
+    BUILT.get_or_init(build_all).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// The names of these rules, and of their folders in `plugins/`.
+pub(crate) const SHELF: [&str; 7] =
+    ["bridge", "fanout-by-attribute", "mentions", "presence", "queue", "redact", "throttle"];
 
 /// A version of the guest `versions` with these settings, of which `name` and `release` are needed; the head of its
 /// source and its `settings.rs` say what there is. It migrates nothing.
@@ -33,7 +51,8 @@ pub(crate) fn migrating(settings: &Value) -> Vec<u8> {
 /// The same with both.
 pub(crate) fn reversible(settings: &Value) -> Vec<u8> {
     static VERSIONS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = VERSIONS.get_or_init(|| build("versions")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
+    let built =
+        VERSIONS.get_or_init(|| build("tests/guests", "versions")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
     let mut component = std::fs::read(built).expect("the component");
     let unwritten = br#"{"name":"unwritten","release":"0.0.0"}"#;
     let mut places = (0..component.len()).filter(|at| component[*at..].starts_with(unwritten));
@@ -65,8 +84,8 @@ pub(crate) fn file(name: &str) -> PathBuf {
     target.join("guests").join(format!("{name}.wasm"))
 }
 
-fn build(name: &str) -> Result<PathBuf, String> {
-    let (source, built) = (workspace().join("tests/guests").join(name), file(name));
+fn build(folder: &str, name: &str) -> Result<PathBuf, String> {
+    let (source, built) = (workspace().join(folder).join(name), file(name));
     std::fs::create_dir_all(built.parent().expect("a folder")).expect("target/guests");
     say(&format!("building the rule under test {name} from source (the first time takes a minute) ..."));
     let started = Instant::now();

@@ -67,6 +67,7 @@ mod faults; // a rule that misbehaves
 mod moderation; // `chat`: what ops may do
 mod neighbours; // what a rule that misbehaves costs the others
 mod rooms; // `chat`: coming, going, and what is said
+mod shelf; // the rules in `plugins/` that are not bundled
 mod tables; // a table that several lanes work on at a time
 
 // Versions of rules.

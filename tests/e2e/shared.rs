@@ -32,10 +32,10 @@ impl Server {
 pub(crate) struct Shared(&'static Server);
 
 /// The server, and the shell that will end it.
-type SharedSlot = OnceLock<(Server, Child)>;
+pub(crate) type SharedSlot = OnceLock<(Server, Child)>;
 
 impl Shared {
-    fn get(slot: &'static SharedSlot, start: impl FnOnce() -> Server) -> Self {
+    pub(crate) fn get(slot: &'static SharedSlot, start: impl FnOnce() -> Server) -> Self {
         let (server, _) = slot.get_or_init(|| {
             let server = start();
             let shell = end_with_this_program(&server);

@@ -17,6 +17,8 @@
 //! - What is published in any other topic goes to its subscribers, unchanged. In `watch` nobody may publish.
 //! - `watch` is a topic as any other: who joins it is online by that, and will read so in the next change.
 //! - Sessions without a user are not counted, so a dashboard can watch unseen.
+//! - All routes of the plugin share one list, so they have one config. For another list push the component again, under
+//!   another name.
 //! - A client that is gone without a word is online until its session has lingered out.
 //! - The list names no more than 10,000 users; `more` says how many others are online. A change names no more than 1,000,
 //!   the next ones follow at once.

@@ -1,8 +1,8 @@
 //! One queue: how a job comes in, changes hands, and is done.
 //!
 //! A topic's events come one after another, so nothing here races. But a rule may be stopped between any two calls of the
-//! host, and writes are not undone. So a job is always written to where it goes before it is deleted from where it was: at
-//! the worst it is in both, and comes twice.
+//! host, and what it has written stays. So a job is written to where it goes before it is deleted from where it was, and
+//! its worker comes last: at the worst a job comes twice, and a worker has one hand less until it joins again.
 
 use std::time::Duration;
 
@@ -46,26 +46,22 @@ impl Queue<'_> {
     }
 
     pub(crate) fn ack(self, sender: Option<Pid>, id: &str) -> Result<(), Refusal> {
-        self.takes_from(sender, id)?;
+        let held = self.held_by(sender, id)?;
         self.tables.jobs.delete_all([self.key(Tag::Data, id), self.key(Tag::Held, id)])?;
-        Ok(())
+        held.timer.cancel();
+        Ok(self.is_rid_of(held.worker, id)?)
     }
 
     pub(crate) fn nack(self, sender: Option<Pid>, id: &str) -> Result<(), Refusal> {
-        let held = self.takes_from(sender, id)?;
-        Ok(self.give_back(id, &held)?)
+        let held = self.held_by(sender, id)?;
+        self.give_back(id, &held)?;
+        held.timer.cancel();
+        Ok(self.is_rid_of(held.worker, id)?)
     }
 
-    /// The worker has its hands free again.
-    fn takes_from(self, worker: Option<Pid>, id: &str) -> Result<Held, Refusal> {
-        match self.held(id)? {
-            Some(held) if worker == Some(held.worker) => {
-                held.timer.cancel();
-                self.is_rid_of(held.worker, id)?;
-                Ok(held)
-            }
-            _ => Err(Refusal::refused(format!("you do not have the job {id}, or not any more"))),
-        }
+    fn held_by(self, sender: Option<Pid>, id: &str) -> Result<Held, Refusal> {
+        let held = self.held(id)?.filter(|held| sender == Some(held.worker));
+        held.ok_or_else(|| Refusal::refused(format!("you do not have the job {id}, or not any more")))
     }
 }
 
@@ -103,8 +99,8 @@ impl Queue<'_> {
         let Alarm::Late { job, attempt } = alarm else { return Ok(()) };
         match self.held(job)? {
             Some(held) if held.attempt == *attempt => {
-                self.is_rid_of(held.worker, job)?;
-                self.give_back(job, &held)
+                self.give_back(job, &held)?;
+                self.is_rid_of(held.worker, job)
             }
             _ => Ok(()),
         }
@@ -124,7 +120,7 @@ impl Queue<'_> {
     fn bury(self, id: &str, attempts: u32) -> Result<(), Error> {
         let data_key = self.key(Tag::Data, id);
         if let Some(Entry::Data(data)) = self.tables.jobs.get(&data_key)? {
-            match self.tables.dead.insert(&self.key(Tag::Data, id), &data) {
+            match self.tables.dead.insert(&data_key, &data) {
                 Ok(()) => log::error!("the job {id} is dead after {attempts} attempts; see the table `dead`"),
                 Err(why) => log::error!("the job {id} is dead after {attempts} attempts, and gone: {why}"),
             }
@@ -164,8 +160,8 @@ impl Queue<'_> {
     pub(crate) fn quit(self, pid: Pid) -> Result<(), Error> {
         for id in self.unseat(pid)?.map(|worker| worker.jobs).unwrap_or_default() {
             if let Some(held) = self.held(&id)?.filter(|held| held.worker == pid) {
-                held.timer.cancel();
                 self.give_back(&id, &held)?;
+                held.timer.cancel();
             }
         }
         Ok(())

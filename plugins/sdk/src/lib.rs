@@ -36,7 +36,7 @@
 //! ```
 //!
 //! Build it with `volley plugin build DIR`. Test it natively with plain `cargo test`: [`testing`] is a small server in
-//! memory.
+//! memory, and [`testing::recorded()`] runs a whole conversation from a file.
 //!
 //! # Who receives: sets and expressions
 //!
