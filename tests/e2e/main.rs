@@ -6,7 +6,8 @@
 //! (0: all). `VOLLEY_TEST_SWAPS`, `VOLLEY_TEST_RSS_SWAPS`, `VOLLEY_TEST_MOVES` and `VOLLEY_TEST_KILLS` say how often
 //! rules are swapped under load, swapped while memory is looked at, topics moved, and the server killed amid deploys.
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
-//! are that others have written.
+//! are that others have written, `VOLLEY_TEST_LANGUAGES` where the tools of JavaScript and Python are that build rules, and
+//! `VOLLEY_TEST_CLANG` that clang must be there.
 
 // What the tests stand on.
 mod client; // sessions, publishing and polling, in the words of the protocol
@@ -60,6 +61,7 @@ mod tls_streams; // events and WebSockets // who speaks it, who does not, and wh
 // Rules.
 mod contract; // what a rule may ask of the host
 mod faults; // a rule that misbehaves
+mod languages; // rules in Rust, C, JavaScript and Python
 mod moderation; // `chat`: what ops may do
 mod neighbours; // what a rule that misbehaves costs the others
 mod rooms; // `chat`: coming, going, and what is said
