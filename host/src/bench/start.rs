@@ -26,7 +26,7 @@ pub(super) fn run(component: &[u8]) -> anyhow::Result<()> {
         let begun = Instant::now();
         let guest = Guest::live(&mounted, &shared).map_err(|fault| anyhow!("{fault}"))?;
         times.push(begun.elapsed());
-        memory = shared.metrics.of_plugin("bench").memory.get();
+        memory = shared.metrics.of_plugin(&mounted.plugin).memory.get();
         drop(guest);
     }
     times.sort_unstable();

@@ -7,7 +7,9 @@ export const handler = {
   init(_config) {},
 
   route(event) {
-    const deliveries = event.kind === "publish" ? [{ to: { tag: "subscribers" }, message: { tag: "forward" } }] : [];
+    /** @type {import("volley:router/types@0.1.0").Delivery[]} */
+    const deliveries = [];
+    if (event.kind === "publish") deliveries.push({ to: { tag: "subscribers" }, message: { tag: "forward" } });
     return { deliveries, remove: new BigUint64Array() };
   },
 };
