@@ -3,6 +3,7 @@
 mod room;
 mod route;
 mod sessions;
+mod start;
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -19,6 +20,12 @@ pub enum Bench {
         /// Members of the room; may be repeated
         #[arg(long = "members", value_name = "N", default_values_t = [10, 1_000, 100_000])]
         members: Vec<usize>,
+    },
+    /// What a rule costs before its first event: to compile it, to make an instance, and an instance's memory
+    Start {
+        /// The rule [default: the bundled topic]
+        #[arg(long, value_name = "FILE")]
+        plugin: Option<PathBuf>,
     },
     /// Cost of a session by how many there are: to open, join, be sent to, acknowledge and end one, and its memory
     Sessions {
@@ -38,6 +45,7 @@ impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Route { plugin, members } => route::run(&component(plugin.as_deref())?, &members),
+            Self::Start { plugin } => start::run(&component(plugin.as_deref())?),
             Self::Sessions { plugin, sessions } => {
                 let sizes: Vec<usize> = sessions.into_iter().map(|size| size as usize).collect();
                 sessions::run(&component(plugin.as_deref())?, &sizes)

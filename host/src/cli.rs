@@ -93,14 +93,16 @@ fn json(text: &str) -> Result<String, String> {
 
 #[derive(Subcommand)]
 enum Plugin {
-    /// Build a rule's crate into a component
+    /// Build a rule into a component
     ///
-    /// Needs a Rust toolchain with the target wasm32-unknown-unknown; rustup adds it by itself where it can, Debian's
-    /// packages are the fallback. Prints the component's path.
+    /// What lies in its folder says what it is written in: Cargo.toml (Rust), rule.c (C), package.json (JavaScript) or
+    /// pyproject.toml (Python). Rust needs a toolchain with the target wasm32-unknown-unknown; rustup adds it by itself where
+    /// it can, Debian's packages are the fallback. C needs clang, and the linker that rustup's toolchains ship. JavaScript
+    /// needs Node.js and `npm install` in the folder, Python componentize-py in .venv or on PATH. Prints the component's path.
     Build {
-        /// The folder of the crate
+        /// The folder of the rule
         dir: PathBuf,
-        /// Where the component goes [default: the crate's target folder]
+        /// Where the component goes [default: the rule's target folder]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },

@@ -1,4 +1,4 @@
-//! `volley dev DIR`: builds a rule's crate, serves it, and swaps on each save. What does not compile, or is refused, is
+//! `volley dev DIR`: builds a rule, serves it, and swaps on each save. What does not compile, or is refused, is
 //! told, and the version before serves on.
 
 use crate::changes::Changes;
@@ -27,7 +27,8 @@ impl Workbench {
         let is_source = move |path: &Path| {
             let below = path.strip_prefix(&root).unwrap_or(path);
             let first = below.components().next().map(|first| first.as_os_str().to_string_lossy().into_owned());
-            first.is_some_and(|first| first != "target" && first != "Cargo.lock" && !first.starts_with('.'))
+            let made = ["target", "Cargo.lock", "node_modules", "__pycache__"];
+            first.is_some_and(|first| !made.contains(&first.as_str()) && !first.starts_with('.'))
         };
         let changes = Changes::below(&folder, RecursiveMode::Recursive, is_source)?;
         Ok(Self { folder, name, changes })

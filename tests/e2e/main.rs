@@ -8,6 +8,8 @@
 //! `VOLLEY_TEST_CHANGING` says for how many seconds clients change how they listen, `VOLLEY_TEST_CLIENTS` where the clients
 //! are that others have written, `VOLLEY_TEST_NGINX` that nginx is installed, and `VOLLEY_TEST_BROWSER` that there is a
 //! Chromium. With `VOLLEY_TEST_PICTURES=1` the README's pictures are taken anew.
+//! `VOLLEY_TEST_LANGUAGES` names where the tools of JavaScript and Python are that build rules, and `VOLLEY_TEST_CLANG`
+//! says that clang must be there.
 
 // What the tests stand on.
 mod browser; // headless Chromium, clicked and typed into
@@ -64,6 +66,7 @@ mod tls_streams; // events and WebSockets
 // Rules.
 mod contract; // what a rule may ask of the host
 mod faults; // a rule that misbehaves
+mod languages; // rules in Rust, C, JavaScript and Python
 mod moderation; // `chat`: what ops may do
 mod neighbours; // what a rule that misbehaves costs the others
 mod rooms; // `chat`: coming, going, and what is said

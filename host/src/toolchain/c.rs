@@ -1,0 +1,94 @@
+//! Rules in C: every `.c` file of the folder, compiled by clang together with the SDK that this binary carries, and linked as
+//! Rust's are. No C library and no WASI: what a rule has is `volley.h`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::command::{run, shown};
+use super::contract::{Workplace, file_name};
+use super::{Made, linker};
+
+/// Below `target/volley/c`; the headers are where an editor's clangd finds them by the rule's `compile_flags.txt`.
+const SDK: [(&str, &str); 6] = [
+    ("volley.h", include_str!("../../../plugins/sdk-c/volley.h")),
+    ("volley.c", include_str!("../../../plugins/sdk-c/volley.c")),
+    ("plugin.h", include_str!("../../../plugins/sdk-c/plugin.h")),
+    ("plugin.c", include_str!("../../../plugins/sdk-c/plugin.c")),
+    ("libc/stdlib.h", include_str!("../../../plugins/sdk-c/libc/stdlib.h")),
+    ("libc/string.h", include_str!("../../../plugins/sdk-c/libc/string.h")),
+];
+
+/// For all sources; bulk memory makes `memcpy` one instruction.
+const FLAGS: [&str; 7] = [
+    "--target=wasm32-unknown-unknown",
+    "-std=c17",
+    "-O2",
+    "-mbulk-memory",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+];
+/// Generated code is not the author's to mend.
+const WARNINGS: [&str; 2] = ["-Wall", "-Wextra"];
+const NO_WARNINGS: [&str; 1] = ["-w"];
+
+/// The stack comes first in memory, so that what overflows it traps.
+const LINK: [&str; 5] = ["--no-entry", "--gc-sections", "--stack-first", "-z", "stack-size=262144"];
+
+pub(super) fn build(dir: &Path) -> Result<Made> {
+    let clang = version()?;
+    let linker = linker::find(dir)?;
+    let place = Workplace::of(dir)?;
+    for (name, text) in SDK {
+        place.write(&format!("c/{name}"), text)?;
+    }
+    let mut objects = Vec::new();
+    for source in sources(dir)? {
+        objects.push(compile(&place, dir, &source, &WARNINGS)?);
+    }
+    for name in ["volley.c", "plugin.c"] {
+        let sdk = place.path("c");
+        objects.push(compile(&place, &sdk, &sdk.join(name), &NO_WARNINGS)?);
+    }
+    let file = place.path(&file_name(dir));
+    let mut link = Command::new(&linker.path);
+    link.env("PATH", &linker.search_path).args(LINK).arg("--component-type").arg(place.world()?);
+    run(link.args(objects).arg("-o").arg(&file))?;
+    Ok(Made { file, toolchain: format!("{clang}\nlinker: {}\nflags: {}\n", linker.version, FLAGS.join(" ")) })
+}
+
+fn version() -> Result<String> {
+    let said = run(Command::new("clang").arg("--version"))
+        .context("rules in C are compiled by clang: `apt-get install clang`, or LLVM's own packages")?;
+    Ok(said.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Sorted, so that the same folder gives the same bytes.
+fn sources(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.extension() == Some(OsStr::new("c")));
+    files.sort();
+    Ok(files)
+}
+
+fn compile(place: &Workplace, within: &Path, source: &Path, warnings: &[&str]) -> Result<PathBuf> {
+    let name = source.file_stem().unwrap_or_default().to_string_lossy();
+    // Those of the SDK may not be those of a rule's file of the same name.
+    let kind = if warnings == NO_WARNINGS { "sdk" } else { "rule" };
+    let object = place.path(&format!("{kind}-{name}.o"));
+    let mut clang = Command::new("clang");
+    clang.args(FLAGS).args(warnings).arg(format!("-ffile-prefix-map={}=/src", within.display()));
+    clang.arg("-I").arg(place.path("c")).arg("-isystem").arg(place.path("c/libc"));
+    clang.arg("-c").arg(source).arg("-o").arg(&object);
+    // Warnings and errors go straight to the author.
+    let line = shown(&clang);
+    let status = clang.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{line}`"))?;
+    if !status.success() {
+        bail!("{} was not compiled ({status}): clang's own words are above", source.display());
+    }
+    Ok(object)
+}

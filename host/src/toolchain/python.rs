@@ -1,0 +1,43 @@
+//! Rules in Python: `rule.py`, by componentize-py of the folder's `.venv`, the active virtual environment, or `PATH`. What comes
+//! out holds CPython; WASI's functions are replaced by ones that trap.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Made;
+use super::command::{run, say};
+use super::contract::{WORLD, Workplace, file_name};
+
+const TOOL: &str = "componentize-py";
+/// The module whose class `Handler` is the rule.
+const MODULE: &str = "rule";
+
+pub(super) fn build(dir: &Path) -> Result<Made> {
+    if !dir.join(MODULE).with_extension("py").is_file() {
+        bail!("there is no rule.py in {}: it has the class `Handler`, which is the rule", dir.display());
+    }
+    let tool = tool(dir);
+    let version = run(Command::new(&tool).arg("--version")).with_context(|| {
+        format!(
+            "rules in Python are built by {TOOL}: run `python3 -m venv .venv && .venv/bin/pip install {TOOL}` in {}",
+            dir.display()
+        )
+    })?;
+    let place = Workplace::of(dir)?;
+    let file = place.path(&file_name(dir));
+    say("componentize-py is at work (about half a minute)");
+    let mut build = Command::new(&tool);
+    build.current_dir(dir).arg("-d").arg(place.contract()?).args(["-w", WORLD, "componentize", "--stub-wasi"]);
+    run(build.arg("-p").arg(dir).arg(MODULE).arg("-o").arg(&file))?;
+    Ok(Made { file, toolchain: format!("{}\n", version.trim_end()) })
+}
+
+fn tool(dir: &Path) -> PathBuf {
+    let active = env::var_os("VIRTUAL_ENV").map(PathBuf::from);
+    let environments = [Some(dir.join(".venv")), active];
+    let tools = environments.into_iter().flatten().map(|environment| environment.join("bin").join(TOOL));
+    tools.into_iter().find(|tool| tool.is_file()).unwrap_or_else(|| TOOL.into())
+}

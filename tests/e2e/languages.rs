@@ -1,0 +1,214 @@
+//! Rules in several languages: the same two rules in each, built from source by `volley plugin build`, hold the same
+//! conversation over HTTP.
+//!
+//! `VOLLEY_TEST_LANGUAGES` names a folder with `node_modules` and `venv`, in which componentize-js and componentize-py are
+//! (`.ci/full` installs them). Without them JavaScript and Python are skipped, and said to be; with it they must be there. So
+//! must clang where `VOLLEY_TEST_CLANG` is set, as `.ci/run` does.
+
+use crate::client::{Session, events, publish};
+use crate::harness::{Scratch, Server, TOPIC_ONLY, say, volley, workspace};
+use crate::http::{call, post};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Engines of tens of megabytes are compiled, on machines that have other things to do.
+const START: Duration = Duration::from_mins(20);
+
+#[test]
+fn rust() {
+    converse(
+        &build(&workspace().join("plugins/topic"), "rust", None),
+        &build(&workspace().join("examples/rules/rust/room"), "rust", None),
+    );
+}
+
+#[test]
+fn c() {
+    if Command::new("clang").arg("--version").output().is_err() {
+        assert!(std::env::var_os("VOLLEY_TEST_CLANG").is_none(), "clang is to be there");
+        return say("SKIPPED: rules in C: clang is not installed (.ci/run does that)");
+    }
+    let [topic, room] = examples("c", None);
+    converse(&topic, &room);
+}
+
+#[test]
+fn javascript() {
+    let Some(tools) = tools("JavaScript", "node_modules/@bytecodealliance/componentize-js") else { return };
+    let [topic, room] = examples("js", Some(&tools));
+    converse(&topic, &room);
+}
+
+#[test]
+fn python() {
+    let Some(tools) = tools("Python", "venv/bin/componentize-py") else { return };
+    let [topic, room] = examples("python", Some(&tools));
+    converse(&topic, &room);
+}
+
+/// The folder in which that tool is. None, with words, where nobody has promised it.
+fn tools(language: &str, tool: &str) -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("VOLLEY_TEST_LANGUAGES").map(PathBuf::from) else {
+        say(&format!(
+            "SKIPPED: rules in {language}: VOLLEY_TEST_LANGUAGES names no folder with {tool} (.ci/full does that)"
+        ));
+        return None;
+    };
+    assert!(folder.join(tool).exists(), "{} is to have {tool}", folder.display());
+    Some(folder)
+}
+
+fn examples(language: &str, tools: Option<&Path>) -> [PathBuf; 2] {
+    ["topic", "room"].map(|rule| build(&workspace().join("examples/rules").join(language).join(rule), language, tools))
+}
+
+/// Builds a copy of the rule, below the tools, where node looks for them.
+fn build(source: &Path, language: &str, tools: Option<&Path>) -> PathBuf {
+    let rule = source.file_name().expect("a name").to_string_lossy().into_owned();
+    let target = crate::guests::file(&format!("{language}-{rule}"));
+    std::fs::create_dir_all(target.parent().expect("a folder")).expect("target/guests");
+    let mut command = volley();
+    let mut folder = source.to_owned();
+    if language != "rust" {
+        let below = tools.map_or_else(|| target.with_extension("source"), |tools| tools.join(language).join(&rule));
+        copy(source, &below);
+        folder = below;
+    }
+    if let Some(tools) = tools {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(tools.join("venv/bin")).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(paths).expect("a PATH"));
+    }
+    let started = Instant::now();
+    let built = command.args(["plugin", "build"]).arg(&folder).arg("-o").arg(&target).output().expect("volley plugin");
+    assert!(built.status.success(), "{}:\n{}", source.display(), String::from_utf8_lossy(&built.stderr));
+    let size = std::fs::metadata(&target).expect("the component").len();
+    say(&format!("built {language}-{rule}, {size} bytes, in {:.1} s", started.elapsed().as_secs_f64()));
+    target
+}
+
+/// The files of a rule's folder; it has no folders but those that are made.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("the rule") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
+        }
+    }
+}
+
+/// The whole conversation, with `topic` on `plain.>` and `room` on `room.>`.
+fn converse(topic: &Path, room: &Path) {
+    let folder = Scratch::new();
+    let config = folder.file("volley.toml", TOPIC_ONLY);
+    let mut command = volley();
+    command.args(["serve", "--ephemeral", "--admin-no-token", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(["--config", &config, "--route", "plain.>=plain", "--route", "room.>=room"]);
+    for (name, file) in [("plain", topic), ("room", room)] {
+        command.arg("--plugin").arg(format!("{name}={}", file.display()));
+    }
+    // What is to be seen here is what rules answer, not how fast this machine is.
+    command.args(["--limit", "route_ms_max=20000", "--limit", "init_ms_max=60000"]);
+    let started = Instant::now();
+    let server = Server::start_slowly_as(&mut command, START);
+    say(&format!("served {} after {:.1} s", room.display(), started.elapsed().as_secs_f64()));
+    everything_arrives_unchanged(&server);
+    a_room(&server);
+}
+
+/// A publish of any kind, whose answer's status is returned.
+fn typed(session: &mut Session, topic: &str, content_type: &str, body: &[u8]) -> u16 {
+    session.call(post(events(topic)).typed(content_type, body)).status
+}
+
+fn everything_arrives_unchanged(server: &Server) {
+    let topic = "plain.1";
+    let (mut ann, mut bob) = (Session::on(server, topic), Session::on(server, topic));
+    let exact = json!({"n": 9_007_199_254_740_993_u64, "text": "é😀\u{2028}"});
+    assert_eq!(ann.publish(topic, &exact).recipients, 2);
+    assert_eq!(typed(&mut ann, topic, "text/plain", "quotes \" and é😀".as_bytes()), 200);
+    assert_eq!(typed(&mut ann, topic, "application/octet-stream", b"\x00\xff\x10"), 200);
+    for session in [&mut ann, &mut bob] {
+        session.expect(&[exact.clone(), json!("quotes \" and é😀")]);
+        let binary = session.next_message();
+        assert_eq!((&binary["data"], &binary["encoding"]), (&json!("AP8Q"), &json!("base64")));
+    }
+    bob.leave(topic);
+    assert_eq!(ann.publish(topic, &json!(1)).recipients, 1);
+    assert_eq!(publish(server, topic, &json!(2)).recipients, 1, "from a back-end");
+    ann.expect(&[json!(1), json!(2)]);
+    ann.expect_no_more();
+    bob.expect_no_more();
+}
+
+fn a_room(server: &Server) {
+    let room = "room.1";
+    let say = |who: &mut Session, words: &str| who.call(post(events(room)).typed("text/plain", words));
+
+    // Joins: who has no name is refused, and everybody hears of the others.
+    let refusal = Session::open(server).try_join(room).problem(403);
+    assert!(refusal.contains("say who you are"), "{refusal}");
+    let [mut ann, mut bob, mut eve] = ["ann", "b\"ob", "eve"].map(|user| {
+        let mut session = Session::open_as(server, user);
+        session.join(room);
+        session
+    });
+    let joined = |user: &str, members: u64| json!({"joined": user, "members": members});
+    ann.expect(&[joined("ann", 1), joined("b\"ob", 2), joined("eve", 3)]);
+    bob.expect(&[joined("b\"ob", 2), joined("eve", 3)]);
+    eve.expect(&[joined("eve", 3)]);
+
+    // What one says, the others hear, in every form; a back-end is heard by all.
+    assert_eq!(bob.publish(room, &json!({"say": "hi"})).recipients, 2);
+    say(&mut bob, "as text").expect(200);
+    assert_eq!(typed(&mut bob, room, "application/octet-stream", b"\xff"), 200);
+    publish(server, room, &json!("closing time"));
+    for session in [&mut ann, &mut eve] {
+        session.expect(&[json!({"say": "hi"}), json!("as text"), json!("/w=="), json!("closing time")]);
+    }
+    bob.expect(&[json!("closing time")]);
+
+    // Tables: who was there first is the host, and what the host has said counts for later events.
+    let refusal = say(&mut bob, "/mute ann").problem(403);
+    assert!(refusal.contains("only the host may mute"), "{refusal}");
+    say(&mut ann, "/mute eve").expect(200);
+    for session in [&mut ann, &mut bob, &mut eve] {
+        session.expect(&[json!({"muted": "eve"})]);
+    }
+    let muted = |eve: &mut Session| eve.try_publish(room, &json!("but")).problem(403);
+    assert!(muted(&mut eve).contains("you are muted"));
+
+    // A trap fails one event. What is in tables and groups is the server's, and stays.
+    for _ in 0..3 {
+        say(&mut bob, "/crash").problem(502);
+    }
+    assert!(muted(&mut eve).contains("you are muted"), "after a trap");
+    assert_eq!(bob.publish(room, &json!("still here")).recipients, 2);
+    for session in [&mut ann, &mut eve] {
+        session.expect(&[json!("still here")]);
+    }
+
+    // Many events in a row on one instance, so that what it allocates is seen to come back.
+    let batch = (0..1_000).map(|n| json!({"topic": room, "data": {"n": n}}).to_string() + "\n").collect::<String>();
+    let statuses = call(&server.listen, &post("/v1/events").body(batch)).expect(200);
+    assert_eq!(statuses.text().lines().filter(|line| line.contains("\"recipients\":3")).count(), 1_000);
+    for session in [&mut ann, &mut bob, &mut eve] {
+        for n in 0..1_000 {
+            session.expect(&[json!({ "n": n })]);
+        }
+    }
+
+    // Leaving and ending: the others hear of it, and count the living.
+    eve.leave(room);
+    bob.end();
+    let left = |user: &str, members: u64| json!({"left": user, "members": members});
+    ann.expect(&[left("eve", 2), left("b\"ob", 1)]);
+    for session in [&mut ann, &mut eve] {
+        session.expect_no_more();
+    }
+    let memory: Value = json!(server.metric("volley_instance_memory_bytes"));
+    crate::harness::say(&format!("memory of all instances afterwards: {memory} bytes"));
+}
