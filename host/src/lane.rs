@@ -5,6 +5,7 @@
 //! carries several messages. Before each event it looks whether a new generation was published, or somebody called.
 
 mod control;
+mod draft;
 mod guests;
 mod queue;
 mod slow;
@@ -59,7 +60,7 @@ impl Lane {
     ) -> std::io::Result<Self> {
         let (queue, control) = (Arc::new(Queue::new(&shared.limits)), Arc::new(Control::new()));
         let set_aside = Arc::<AtomicUsize>::default();
-        let name = format!("lane-{plugin}-{index}");
+        let (name, recorder) = (format!("lane-{plugin}-{index}"), shared.traces.of_plugin(&plugin));
         let thread = LaneThread {
             plugin,
             queue: queue.clone(),
@@ -67,7 +68,7 @@ impl Lane {
             batch: VecDeque::new(),
             slow: Slow::new(&shared.limits),
             set_aside: set_aside.clone(),
-            guests: Guests::new(index, published.load_full(), shared.clone()),
+            guests: Guests::new(index, recorder, published.load_full(), shared.clone()),
             published,
             metrics,
             volley: Volley::new(shared.workers.count()),

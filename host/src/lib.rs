@@ -77,6 +77,7 @@ pub mod shared;
 pub mod sync;
 pub mod tables;
 pub mod timers;
+pub mod trace;
 
 // What outlives a restart.
 pub mod data;
@@ -90,6 +91,10 @@ pub mod changes;
 pub mod deploy;
 pub mod dev;
 pub mod watch;
+
+// What a trace of it says later.
+pub mod replay;
+
 // From the outside: what operators and clients call.
 pub mod admin_client;
 pub mod commands;

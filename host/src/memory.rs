@@ -64,6 +64,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("undo", limits.undo_bytes_max),
         ("plugin logs", plugins * plugin_log(limits)),
         ("shadows", limits.shadow_bytes_max),
+        ("recordings", limits.record_bytes_max),
         ("tickets", limits.tickets_max * TICKET_BYTES),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]

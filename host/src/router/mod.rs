@@ -10,10 +10,13 @@ mod guest;
 mod handles;
 mod host;
 mod mismatches;
+mod notes;
+mod source;
 mod tape;
 
 pub use crate::fault::Fault;
 pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
 pub use mismatches::mismatches;
+pub(crate) use source::Given;
 pub use tape::Tape;

@@ -2,7 +2,7 @@
 //!
 //! Web pages can reach loopback too, so the `Host` must be an address or a name of this machine's operators (a page that
 //! rebinds its DNS name shows that name), a foreign `Origin` is refused, what changes something needs the token, and on
-//! any other address everything does.
+//! any other address everything does. A trace says what people wrote to each other, so looking at one needs it, too.
 
 use crate::protocol::problem::Problem;
 use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
@@ -36,7 +36,8 @@ impl Door {
                 return forbidden("pages of another origin may not call this listener");
             }
         }
-        let only_looks = matches!(*method, Method::GET | Method::HEAD) && (self.looks_are_free || path == "/healthz");
+        let is_free = path == "/healthz" || (self.looks_are_free && !path.ends_with("/record"));
+        let only_looks = is_free && matches!(*method, Method::GET | Method::HEAD);
         let Some(token) = self.token.as_ref().filter(|_| !only_looks) else { return Ok(()) };
         let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into()) {
@@ -110,6 +111,9 @@ mod tests {
             assert_eq!(check(door, &method, &[host, right], "/metrics"), None, "{method}");
         }
         assert_eq!(check(&outside, &Method::GET, &[host], "/healthz"), None);
+        let trace = "/admin/v1/plugins/chat/record";
+        assert_eq!(check(&loopback, &Method::GET, &[host], trace), Some(401));
+        assert_eq!(check(&loopback, &Method::GET, &[host, right], trace), None);
         assert_eq!(check(&door(None, true), &Method::POST, &[host], "/"), None, "switched off");
     }
 }

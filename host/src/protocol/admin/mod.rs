@@ -4,6 +4,7 @@ mod door;
 mod logs;
 mod metrics;
 mod plugins;
+mod record;
 mod routes;
 mod sessions;
 mod tables;
@@ -102,6 +103,9 @@ where
             plugins::start_shadow(deployer, name, read_json(node, body).await?).await
         }
         (true, "DELETE", ["plugins", name, "shadow"]) => plugins::end_shadow(deployer, name).await,
+        (true, "GET", ["plugins", name, "record"]) => return record::look(operators, name, &head.headers, query),
+        (true, "POST", ["plugins", name, "record"]) => record::start(operators, name, &read_json(node, body).await?),
+        (true, "DELETE", ["plugins", name, "record"]) => record::remove(operators, name),
         (true, "POST", ["plugins", name, "purge"]) => plugins::purge(deployer, name).await,
         (true, "GET", ["routes"]) => Ok(routes::routes(deployer)),
         (true, "PUT", ["routes"]) => routes::set_routes(deployer, &head.headers, read_json(node, body).await?).await,
@@ -122,7 +126,7 @@ fn other_method(under: bool, rest: &[&str]) -> Problem {
         | (true, ["plugins" | "tables" | "sessions"] | ["plugins" | "tables", _] | ["plugins", _, "logs"]) => "GET",
         (true, ["plugins", _, "versions" | "activate" | "rollback" | "purge"]) => "POST",
         (true, ["plugins", _, "versions", _]) => "DELETE",
-        (true, ["plugins", _, "shadow"]) => "GET, POST, DELETE",
+        (true, ["plugins", _, "shadow" | "record"]) => "GET, POST, DELETE",
         (true, ["routes"]) => "GET, PUT",
         (true, ["sessions", _]) => "GET, DELETE",
         _ => return Problem::not_found(),
