@@ -78,26 +78,26 @@ struct Conversation {
     typing: String,
     ann: Session,
     bob: Session,
-    eve: Session,
+    zoe: Session,
 }
 
 impl Conversation {
     fn held(server: &Server) -> Self {
-        let [mut ann, mut bob, mut eve] = ["ann", "bob", "eve"].map(|user| enter(server, user, ROOM).0);
+        let [mut ann, mut bob, mut zoe] = ["ann", "bob", "zoe"].map(|user| enter(server, user, ROOM).0);
         let said = ann.publish(ROOM, &json!({"say": "hello"})).event;
         let told = ann.publish(ROOM, &json!({"tell": {"user": "bob", "text": "psst"}})).event;
         let typing = ann.publish(ROOM, &json!({"typing": true})).event;
-        ann.publish(ROOM, &json!({"mute": "eve"}));
-        eve.try_publish(ROOM, &json!({"say": "may I?"})).problem(403);
+        ann.publish(ROOM, &json!({"mute": "zoe"}));
+        zoe.try_publish(ROOM, &json!({"say": "may I?"})).problem(403);
         bob.try_publish(ROOM, &json!({"shout": 1})).problem(400);
         publish(server, ROOM, &json!({"subject": "tea"}));
-        Self { said, told, typing, ann, bob, eve }
+        Self { said, told, typing, ann, bob, zoe }
     }
 
     /// And they go, each in another way; then the room has a timer that will end it.
     fn over(mut self) {
-        self.ann.publish(ROOM, &json!({"ban": "eve"}));
-        self.eve.try_join(ROOM).problem(403);
+        self.ann.publish(ROOM, &json!({"ban": "zoe"}));
+        self.zoe.try_join(ROOM).problem(403);
         self.bob.leave(ROOM);
         self.ann.end();
     }
@@ -110,7 +110,7 @@ fn bob_learns_why_he_got_this() {
     record(&operator, &json!({}));
     let talk = Conversation::held(&server);
     let trace = trace_file(&operator, &folder);
-    let [ann, bob, eve] = [&talk.ann, &talk.bob, &talk.eve].map(|session| session.pid.clone());
+    let [ann, bob, zoe] = [&talk.ann, &talk.bob, &talk.zoe].map(|session| session.pid.clone());
 
     let said = explain(&trace, &talk.said, &[]);
     for words in [
@@ -119,7 +119,7 @@ fn bob_learns_why_he_got_this() {
         format!("delivery 1, to the subscribers of {ROOM}: "),
         format!("ann {ann}"),
         format!("bob {bob}"),
-        format!("eve {eve}"),
+        format!("zoe {zoe}"),
         "{\"said\":{\"user\":\"ann\",\"text\":\"hello\"}}".into(),
         "read table chat:rooms, key ".into(),
         "wrote table chat:rooms, key ".into(),
@@ -136,7 +136,7 @@ fn bob_learns_why_he_got_this() {
     let got = |pid: &str, because: &str| format!("bob {pid} got delivery 1 because it {because}");
     assert_eq!(why(&talk.said, "bob"), got(&bob, &format!("is subscribed to {ROOM}")));
     assert_eq!(why(&talk.told, &bob), got(&bob, "is named by the rule"));
-    assert_eq!(why(&talk.told, "eve"), format!("eve {eve} did not get delivery 1 because it is not named by the rule"));
+    assert_eq!(why(&talk.told, "zoe"), format!("zoe {zoe} did not get delivery 1 because it is not named by the rule"));
     let but = format!("ann {ann} did not get delivery 1 because it is subscribed to {ROOM} but is named by the rule");
     assert_eq!(why(&talk.typing, "ann"), but);
 
@@ -147,7 +147,9 @@ fn bob_learns_why_he_got_this() {
     let running = terminal::done(&operate(&server.admin, &["explain", &talk.said]));
     assert_eq!(running, said);
     assert!(failed(&run(&["explain", "1", "--trace", &trace])).contains("has no event 1"));
-    assert!(failed(&run(&["explain", &talk.said, "--trace", &trace, "--for", "zoe"])).contains("no session of zoe"));
+    assert!(
+        failed(&run(&["explain", &talk.said, "--trace", &trace, "--for", "nobody"])).contains("no session of nobody")
+    );
 }
 
 #[test]
@@ -285,7 +287,7 @@ fn what_is_redacted_is_nowhere() {
     talk.over();
     wait_until("the last exit", || trace(&operator).contains("\"timers\"").then_some(()));
     let text = trace(&operator);
-    for secret in ["ann", "bob", "eve", "hello", "psst", "tea", "may I", "shout"] {
+    for secret in ["ann", "bob", "zoe", "hello", "psst", "tea", "may I", "shout"] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
     let header: Value = serde_json::from_str(text.lines().next().expect("a header")).expect("JSON");

@@ -30,9 +30,9 @@ pub struct Record {
     /// Where the trace goes, for you alone to read; a file that is there is never replaced [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How many events; then it ends
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    events: u64,
+    /// How many events; then it ends [default: 1000]
+    #[arg(long, value_name = "N")]
+    events: Option<u64>,
     /// It ends after this time as well
     #[arg(long, value_name = "S")]
     seconds: Option<u64>,

@@ -94,3 +94,46 @@ fn combine(op: &Op, lower: Part, top: Part) -> Part {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Trace;
+
+    /// Whether `<0.1.1>` is on the list, and why: of a topic with `<0.1.1>` and `<0.2.1>`, and a group with `<0.2.1>`.
+    fn why(to: &str, list: &str) -> (String, bool) {
+        let header = r#"{"trace":1,"volley":"0","node":0,"plugin":"p","began_ms":1,"sample":1.0,"redacted":[],"faithful":true,"limits":{}}"#;
+        let version = r#"{"version":1,"sha256":"sha256:00","config":null}"#;
+        let event = format!(
+            r#"{{"event":"1","time_ms":1,"topic":"a.b","kind":"publish","by":1,"generation":1,"subscribers":{{"a.b":["<0.1.1>","<0.2.1>"]}},"met":{{"groups":[{{"scope":"s","group":"g","named":true,"before":["<0.2.1>"]}}]}},"answer":{{"routed":{{"deliveries":[{{"to":{to},"list":[{list}]}}]}}}}}}"#
+        );
+        let trace = Trace::parse(format!("{header}\n{version}\n{event}\n").as_bytes()).unwrap();
+        let recorded = &trace.events[0];
+        let delivery = recorded.line.deliveries().next().unwrap();
+        recorded.why(delivery, "<0.1.1>".parse().unwrap())
+    }
+
+    #[test]
+    fn what_decided_it_is_told_and_nothing_else() {
+        let (ann, all, group) = ("\"<0.1.1>\"", r#"{"subscribers":"a.b"}"#, r#"{"members":["s","g"]}"#);
+        let expr = |steps: &[&str]| format!(r#"{{"expr":[{}]}}"#, steps.join(","));
+        let named = r#"{"pids":["<0.1.1>"]}"#;
+        for (to, is_listed, words) in [
+            ("\"subscribers\"".to_owned(), true, "is subscribed to a.b"),
+            ("\"pids\"".into(), true, "is named by the rule"),
+            ("\"pids\"".into(), false, "is not named by the rule"),
+            (expr(&[group]), false, "is not in the group \"g\" of s"),
+            (expr(&[all, group, "\"union\""]), true, "is subscribed to a.b"),
+            (expr(&[all, named, "\"union\""]), true, "is subscribed to a.b and is named by the rule"),
+            (expr(&[all, group, "\"intersection\""]), false, "is not in the group \"g\" of s"),
+            (expr(&[all, group, "\"subtract\""]), true, "is subscribed to a.b and is not in the group \"g\" of s"),
+            (expr(&[all, named, "\"subtract\""]), false, "is subscribed to a.b but is named by the rule"),
+            (expr(&[group, all, "\"subtract\""]), false, "is not in the group \"g\" of s"),
+            (expr(&["\"union\""]), false, "is in no set that the rule named"),
+            // The lists were resolved a moment before the trace looked.
+            ("\"subscribers\"".into(), false, "is subscribed to a.b, a moment later"),
+        ] {
+            assert_eq!(why(&to, if is_listed { ann } else { "" }), (words.to_owned(), is_listed), "{to}");
+        }
+    }
+}

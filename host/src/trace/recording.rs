@@ -1,11 +1,10 @@
-//! Recordings: one a plugin at most, within bounds. Lanes append whole lines; whoever fetches the trace gets what is there
-//! by then. A recording ends by itself when it has what was asked for, when there is no room and when its time is over; it
-//! never makes an event wait for room.
+//! One recording, within bounds. Lanes append whole lines; whoever fetches the trace gets what is there by then. It ends by
+//! itself when it has what was asked for, when there is no room and when its time is over; it never makes an event wait for
+//! room.
 //!
-//! Its lock is held while a line is rendered, and a session's slot is locked under it to learn a name. So lanes of a plugin
-//! that is recorded wait for each other there; a plugin that is not pays one load for each event.
+//! Its lock is held while a line is rendered, and a session's slot is locked under it to learn a name: lanes of a plugin that
+//! is recorded wait for each other there.
 
-use super::FORMAT;
 use super::answer::Fault;
 use super::line::{End, EventLine, FellBack, Header, Line, VersionLine, Why};
 use super::redact::{Redacted, Redaction};
@@ -16,75 +15,16 @@ use crate::pid::Pid;
 use crate::topic::{Pattern, Topic};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-
-/// The bounds that a rule can feel, and a replay repeats.
-const OF_RULES: [&str; 22] = [
-    "deliveries_max",
-    "event_bytes_max",
-    "expression_ops_max",
-    "group_bytes_max",
-    "group_members_max",
-    "init_ms_max",
-    "instance_bytes_max",
-    "log_bytes_max",
-    "log_lines_max",
-    "outcome_bytes_max",
-    "recipients_max",
-    "route_ms_max",
-    "scopes_max",
-    "table_answer_bytes_max",
-    "table_bytes_max",
-    "table_call_max",
-    "table_objects_max",
-    "tables_bytes_max",
-    "tables_max",
-    "timers_bytes_max",
-    "timers_max",
-    "instance_events_max",
-];
 
 /// Lines are kept in pieces of so many bytes, so that fetching a trace copies little while lanes wait.
 const CHUNK_BYTES: usize = 64 << 10;
 /// What is remembered of a PID whose name was said, and of one in a list of subscribers: about.
 const NAMED_BYTES: usize = 48;
 const LISTED_BYTES: usize = 8;
-
-/// What is to be recorded.
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Wanted {
-    /// So many events; then it ends.
-    pub events: u64,
-    /// The share of the events.
-    pub sample: f64,
-    /// What is taken out.
-    pub redact: Vec<Redacted>,
-    /// Only topics like this.
-    pub topics: Option<String>,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self { events: 1_000, sample: 1.0, redact: Vec::new(), topics: None }
-    }
-}
-
-/// Why there is no recording.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// What was asked for makes no sense.
-    #[error("{0}")]
-    Unfit(String),
-    /// One is there already.
-    #[error(
-        "there is a recording of this plugin, which only one may be: DELETE it first (`volley record` does when it ends)"
-    )]
-    OneAtATime,
-}
 
 /// How a recording does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -135,26 +75,9 @@ pub struct By {
     pub config: String,
 }
 
-/// The recordings of all plugins.
-pub struct Traces {
-    limits: Arc<Limits>,
-    room: Arc<AtomicU64>,
-    recorders: Mutex<BTreeMap<Arc<str>, Arc<Recorder>>>,
-}
-
-/// The place of a plugin's recording.
-pub struct Recorder {
-    plugin: Arc<str>,
-    limits: Arc<Limits>,
-    room: Arc<AtomicU64>,
-    /// Whether anything is to be recorded: all that a lane looks at when nothing is.
-    is_on: Arc<AtomicBool>,
-    recording: Mutex<Option<Arc<Recording>>>,
-}
-
 /// One recording.
 pub struct Recording {
-    plugin: Arc<str>,
+    plugin: String,
     limits: Arc<Limits>,
     room: Arc<AtomicU64>,
     is_on: Arc<AtomicBool>,
@@ -181,64 +104,16 @@ struct Written {
     subscribers: HashMap<String, Vec<Pid>>,
 }
 
-impl Traces {
-    /// Nothing is recorded.
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, room: Arc::default(), recorders: Mutex::default() }
-    }
-
-    /// That of a plugin.
-    pub fn of_plugin(&self, plugin: &Arc<str>) -> Arc<Recorder> {
-        let make = || {
-            Arc::new(Recorder {
-                plugin: plugin.clone(),
-                limits: self.limits.clone(),
-                room: self.room.clone(),
-                is_on: Arc::default(),
-                recording: Mutex::default(),
-            })
-        };
-        self.recorders.lock().entry(plugin.clone()).or_insert_with(make).clone()
-    }
-
-    /// What all recordings take.
-    pub fn bytes(&self) -> u64 {
-        self.room.load(Relaxed)
-    }
-}
-
-impl Recorder {
-    /// Begins to record events of this node.
-    pub fn start(&self, wanted: &Wanted, node: u16) -> Result<Status, Refused> {
-        let unfit = |words: String| Err(Refused::Unfit(words));
-        let events_max = self.limits.record_events_max;
-        if wanted.events == 0 || wanted.events > events_max {
-            return unfit(format!("events is from 1 to {events_max} (record_events_max)"));
-        }
-        if !(wanted.sample > 0.0 && wanted.sample <= 1.0) {
-            return unfit("sample is a share of the events: more than 0, and 1 at most".into());
-        }
-        let topics = wanted.topics.as_deref().map(str::parse::<Pattern>).transpose();
-        let topics = topics.map_err(|error| Refused::Unfit(format!("topics: {error}")))?;
-        let mut place = self.recording.lock();
-        if place.is_some() {
-            return Err(Refused::OneAtATime);
-        }
-        let redaction = Redaction::of(&wanted.redact);
-        let (began_ms, redacted) = (clock::unix_ms(), redaction.kinds());
-        let bounds = OF_RULES.into_iter().filter_map(|name| Some((name.to_owned(), self.limits.get(name)?)));
-        let header = Header {
-            trace: FORMAT,
-            volley: env!("CARGO_PKG_VERSION").into(),
-            node,
-            plugin: self.plugin.to_string(),
-            began_ms,
-            sample: wanted.sample,
-            topics: wanted.topics.clone(),
-            faithful: redacted.is_empty(),
-            redacted,
-            limits: bounds.collect(),
-        };
+impl Recording {
+    /// Of events on these topics, with the header as its first line. `place` is the bounds, what all recordings take, and
+    /// whether lanes have to ask. None without room.
+    pub(super) fn new(
+        header: Header,
+        events_max: u64,
+        topics: Option<Pattern>,
+        redaction: Redaction,
+        place: (Arc<Limits>, Arc<AtomicU64>, Arc<AtomicBool>),
+    ) -> Option<Self> {
         let written = Written {
             chunks: Vec::new(),
             tail: Vec::new(),
@@ -250,59 +125,26 @@ impl Recorder {
             named: HashSet::new(),
             subscribers: HashMap::new(),
         };
-        let recording = Arc::new(Recording {
-            plugin: self.plugin.clone(),
-            limits: self.limits.clone(),
-            room: self.room.clone(),
-            is_on: self.is_on.clone(),
-            began_ms,
-            ends_at_ms: clock::now_ms().saturating_add(self.limits.record_ms_max),
-            events_max: wanted.events,
-            sample: wanted.sample,
+        let (limits, room, is_on) = place;
+        let recording = Self {
+            plugin: header.plugin.clone(),
+            began_ms: header.began_ms,
+            ends_at_ms: clock::now_ms().saturating_add(limits.record_ms_max),
+            limits,
+            room,
+            is_on,
+            events_max,
+            sample: header.sample,
             topics,
-            topics_words: wanted.topics.clone(),
+            topics_words: header.topics.clone(),
             left_out: AtomicU64::new(0),
             written: Mutex::new(written),
-        });
-        recording.append(&mut recording.written.lock(), &Line::Header(header).render(), 0);
-        let status = recording.status();
-        *place = Some(recording);
-        self.is_on.store(true, Relaxed);
-        Ok(status)
+        };
+        let fits = recording.append(&mut recording.written.lock(), &Line::Header(header).render(), 0);
+        fits.then_some(recording)
     }
 
-    /// What an event of the topic is to be recorded by: none for most, quickly.
-    pub fn wants(&self, topic: &Topic) -> Option<Arc<Recording>> {
-        if !self.is_on.load(Relaxed) {
-            return None;
-        }
-        self.recording.lock().clone().filter(|recording| recording.wants(topic))
-    }
-
-    /// How it does; none when there is none.
-    pub fn status(&self) -> Option<Status> {
-        self.recording.lock().clone().map(|recording| recording.status())
-    }
-
-    /// The whole lines that are there.
-    pub fn lines(&self) -> Option<Vec<Bytes>> {
-        self.recording.lock().clone().map(|recording| recording.lines())
-    }
-
-    /// Ends and forgets it; whether there was one.
-    pub fn remove(&self) -> bool {
-        let mut place = self.recording.lock();
-        self.is_on.store(false, Relaxed);
-        place.take().is_some_and(|recording| {
-            // A lane that is at an event of it finds that it is over.
-            recording.written.lock().over.get_or_insert(Why::Events);
-            true
-        })
-    }
-}
-
-impl Recording {
-    fn wants(&self, topic: &Topic) -> bool {
+    pub(super) fn wants(&self, topic: &Topic) -> bool {
         if clock::now_ms() >= self.ends_at_ms {
             self.end(&mut self.written.lock(), Why::Time);
             return false;
@@ -311,10 +153,10 @@ impl Recording {
             && (self.sample >= 1.0 || rand::random_bool(self.sample))
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         let written = self.written.lock();
         Status {
-            plugin: self.plugin.to_string(),
+            plugin: self.plugin.clone(),
             state: if written.over.is_none() { State::Recording } else { State::Ended },
             why: written.over.map(|why| why.to_string()),
             began_ms: self.began_ms,
@@ -328,7 +170,7 @@ impl Recording {
         }
     }
 
-    fn lines(&self) -> Vec<Bytes> {
+    pub(super) fn lines(&self) -> Vec<Bytes> {
         let written = self.written.lock();
         let mut lines = written.chunks.clone();
         lines.push(written.tail.clone().into());
@@ -396,6 +238,11 @@ impl Recording {
         true
     }
 
+    /// Nobody will fetch it.
+    pub(super) fn forget(&self) {
+        self.written.lock().over.get_or_insert(Why::Events);
+    }
+
     fn end(&self, written: &mut Written, why: Why) {
         if written.over.is_none() {
             written.over = Some(why);
@@ -428,7 +275,3 @@ impl Written {
         version
     }
 }
-
-#[cfg(test)]
-#[path = "recording_tests.rs"]
-mod tests;

@@ -1,8 +1,9 @@
 //! Recordings within their bounds.
 
 use super::*;
-use crate::trace::Trace;
+use crate::pid::Pid;
 use crate::trace::line::tests::event;
+use crate::trace::{By, End, EventLine, Line, State, Trace, Why};
 use proptest::prelude::*;
 
 fn recorder(limits: Limits) -> Arc<Recorder> {
@@ -41,7 +42,7 @@ fn text(recorder: &Recorder) -> Vec<u8> {
 fn nothing_is_wanted_before_it_begins_and_after_it_has_ended() {
     let recorder = recorder(Limits::default());
     assert!(recorder.wants(&topic()).is_none() && recorder.status().is_none() && recorder.lines().is_none());
-    recorder.start(&Wanted { events: 2, ..Wanted::default() }, 0).unwrap();
+    recorder.start(&Wanted { events: Some(2), ..Wanted::default() }, 0).unwrap();
     assert_eq!(recorder.start(&Wanted::default(), 0), Err(Refused::OneAtATime));
     let kept: Vec<bool> = (1..=3).map(|id| keep(&recorder, line(id, &[]), "1")).collect();
     assert_eq!(kept, [true, true, false]);
@@ -58,11 +59,11 @@ fn nothing_is_wanted_before_it_begins_and_after_it_has_ended() {
 fn what_makes_no_sense_is_refused() {
     let recorder = recorder(Limits { record_events_max: 10, ..Limits::default() });
     for wanted in [
-        Wanted { events: 0, ..Wanted::default() },
-        Wanted { events: 11, ..Wanted::default() },
-        Wanted { events: 1, sample: 0.0, ..Wanted::default() },
-        Wanted { events: 1, sample: 1.5, ..Wanted::default() },
-        Wanted { events: 1, topics: Some("a..b".into()), ..Wanted::default() },
+        Wanted { events: Some(0), ..Wanted::default() },
+        Wanted { events: Some(11), ..Wanted::default() },
+        Wanted { events: Some(1), sample: 0.0, ..Wanted::default() },
+        Wanted { events: Some(1), sample: 1.5, ..Wanted::default() },
+        Wanted { events: Some(1), topics: Some("a..b".into()), ..Wanted::default() },
     ] {
         assert!(matches!(recorder.start(&wanted, 0), Err(Refused::Unfit(_))), "{wanted:?}");
     }
@@ -86,6 +87,17 @@ fn without_room_it_ends_and_what_it_has_can_be_read() {
     let trace = Trace::parse(&text(&recorder)).unwrap();
     assert_eq!(trace.events.len() as u64, kept - 1);
     assert_eq!(trace.end, Some(End { end: Why::Bytes, events: kept - 1, left_out: 1 }));
+}
+
+#[test]
+fn recordings_of_several_plugins_share_the_room() {
+    let traces = Traces::new(Arc::new(Limits { record_bytes_max: 1_500, ..Limits::default() }));
+    let [chat, news] = ["chat", "news"].map(|plugin| traces.of_plugin(&plugin.into()));
+    chat.start(&Wanted::default(), 0).unwrap();
+    assert_eq!(news.start(&Wanted::default(), 0), Err(Refused::NoRoom));
+    assert!(news.status().is_none() && news.wants(&topic()).is_none());
+    assert!(chat.remove() && traces.bytes() == 0);
+    news.start(&Wanted::default(), 0).unwrap();
 }
 
 #[test]

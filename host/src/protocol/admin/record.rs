@@ -19,9 +19,10 @@ pub(super) fn start(operators: &Operators, name: &str, wanted: &Wanted) -> Resul
     let node = operators.node.shared.sessions.node();
     let status = recorder(operators, name)?.start(wanted, node).map_err(|refused| match refused {
         Refused::Unfit(words) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words),
+        Refused::NoRoom => Problem::new(StatusCode::SERVICE_UNAVAILABLE, refused.to_string()),
         Refused::OneAtATime => Problem::new(StatusCode::CONFLICT, refused.to_string()),
     })?;
-    tracing::info!(plugin = name, events = wanted.events, sample = wanted.sample, "events are recorded");
+    tracing::info!(plugin = name, events = status.events_max, sample = wanted.sample, "events are recorded");
     Ok(http::json(StatusCode::CREATED, &status))
 }
 
