@@ -227,21 +227,21 @@ fn set(trace: &Trace, recorded: &Recorded, delivery: &Delivery) -> String {
 /// The sessions that are meant, and why each got it or did not.
 fn sessions(trace: &Trace, recorded: &Recorded, whom: &str) -> anyhow::Result<Vec<Whom>> {
     let text = whom.trim_start_matches('<').trim_end_matches('>');
-    let pids: BTreeSet<Pid> = match format!("<{text}>").parse() {
+    let pids = match format!("<{text}>").parse::<Pid>() {
         Ok(pid) => BTreeSet::from([pid]),
-        Err(_) => {
-            let known = trace.users.iter().filter(|(_, name)| name.as_deref() == Some(whom)).map(|(pid, _)| *pid);
-            let known: BTreeSet<Pid> = known.collect();
-            // A user may have had other sessions long before or after.
-            let here: BTreeSet<Pid> = recorded.line.pids().filter(|pid| known.contains(pid)).collect();
-            let subscribed = recorded.subscribers.values().flat_map(|pids| pids.iter());
-            let here =
-                here.into_iter().chain(subscribed.filter(|pid| known.contains(pid)).copied()).collect::<BTreeSet<_>>();
-            if here.is_empty() { known } else { here }
-        }
+        Err(_) => sessions_of(trace, recorded, whom),
     };
     anyhow::ensure!(!pids.is_empty(), "the trace knows no session of {whom}; a PID is written <0.17.1>");
     Ok(pids.into_iter().map(|pid| why(trace, recorded, pid)).collect())
+}
+
+/// Of a user, who may have had other sessions long before or after: those that the event knows, if there are any.
+fn sessions_of(trace: &Trace, recorded: &Recorded, user: &str) -> BTreeSet<Pid> {
+    let known = trace.users.iter().filter(|(_, name)| name.as_deref() == Some(user));
+    let known: BTreeSet<Pid> = known.map(|(pid, _)| *pid).collect();
+    let subscribed = recorded.subscribers.values().flat_map(|pids| pids.iter().copied());
+    let here: BTreeSet<Pid> = recorded.line.pids().chain(subscribed).filter(|pid| known.contains(pid)).collect();
+    if here.is_empty() { known } else { here }
 }
 
 fn why(trace: &Trace, recorded: &Recorded, pid: Pid) -> Whom {
@@ -284,7 +284,9 @@ fn words(explanation: &Explanation) -> String {
     }
     let mut line = |words: String| text.extend([&*plain(&words), "\n"]);
     line(format!("event {event}: a {kind} on {topic}{by}, {}", layout::time(*time_ms)));
-    data.iter().for_each(|data| line(format!("  it said {}", data.words())));
+    if let Some(data) = data {
+        line(format!("  it said {}", data.words()));
+    }
     let release = release.as_ref().map_or_else(String::new, |release| format!(" ({release})"));
     line(format!("routed by version {}{release}, generation {generation}", layout::version(version)));
     explanation.fell_back_from.iter().for_each(|from| line(format!("  instead of {from}")));

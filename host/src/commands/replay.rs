@@ -131,9 +131,11 @@ fn tell(text: &mut String, difference: &Difference) {
             let _ = writeln!(text, "    {mark} {}", if side.is_empty() { "none".into() } else { plain(side) });
         }
     };
-    answer.iter().for_each(|pair| instead("answer", pair));
-    removed.iter().for_each(|pair| instead("whose subscription ends", pair));
-    writes.iter().for_each(|(what, pair)| instead(what, pair));
+    let said = answer.iter().map(|pair| ("answer", pair));
+    let ended = removed.iter().map(|pair| ("whose subscription ends", pair));
+    for (what, pair) in said.chain(ended).chain(writes.iter().map(|(what, pair)| (what.as_str(), pair))) {
+        instead(what, pair);
+    }
     for change in messages {
         let what = match (change.recorded.is_empty(), change.now.is_empty()) {
             (true, _) => "extra recipients",

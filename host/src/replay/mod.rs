@@ -154,7 +154,9 @@ impl Replay {
             self.shared.subscriptions.remove(&line.topic, joiner);
         }
         world::clear(&self.shared, &self.by, &line.met);
-        met.iter().for_each(|met| world::clear(&self.shared, &self.by, met));
+        if let Some(met) = met {
+            world::clear(&self.shared, &self.by, met);
+        }
     }
 
     /// As it stands in a trace; and the groups that it names, as they are.

@@ -34,7 +34,9 @@ pub(crate) fn set(shared: &Shared, by: &Caller, met: &Met) {
 
 fn put_in_group(shared: &Shared, by: &Caller, scope: &str, group: &Term, pids: &[Pid]) {
     let Ok(scope) = shared.groups.open(by, scope) else { return };
-    pids.iter().for_each(|pid| shared.sessions.revive(*pid));
+    for pid in pids {
+        shared.sessions.revive(*pid);
+    }
     let bits: Vec<u64> = pids.iter().map(|pid| pid.to_bits()).collect();
     // A name that is too long, or more members than there may be, no live server has let in.
     let _ = scope.join(by, &group.0, &bits, &mut Vec::new());

@@ -23,9 +23,12 @@ pub(super) struct Named<'a> {
     pub(super) reads: bool,
     pub(super) writes: bool,
     pub(super) keys: &'a [Vec<u8>],
-    /// Prefix, beyond which key, how many objects.
-    pub(super) page: Option<(&'a [u8], Option<&'a [u8]>, u32)>,
+    /// A part of a walk.
+    pub(super) page: Option<OfWalk<'a>>,
 }
+
+/// Prefix, beyond which key, how many objects.
+type OfWalk<'a> = (&'a [u8], Option<&'a [u8]>, u32);
 
 /// One event's notes.
 pub(crate) struct Notes {

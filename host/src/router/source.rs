@@ -82,7 +82,7 @@ impl Given {
 
     fn random(&mut self) -> u64 {
         let beyond = &mut self.beyond;
-        self.random.pop_front().unwrap_or_else(|| beyond.as_mut().map_or(0, |beyond| beyond.random()))
+        self.random.pop_front().unwrap_or_else(|| beyond.as_mut().map_or(0, StdRng::random))
     }
 
     /// Sets no timer.

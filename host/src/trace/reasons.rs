@@ -20,11 +20,11 @@ impl Recorded {
             To::Pids => named(is_listed),
             To::Expr(ops) => self.evaluate(ops, pid),
         };
-        match part.is_in == is_listed {
-            true => (part.why, is_listed),
-            // The set was changed by somebody else between two looks.
-            false => (format!("{}, a moment later", part.why), is_listed),
+        if part.is_in == is_listed {
+            return (part.why, is_listed);
         }
+        // The set was changed by somebody else between two looks.
+        (format!("{}, a moment later", part.why), is_listed)
     }
 
     fn subscribed(&self, topic: &str, pid: Pid) -> Part {
@@ -97,7 +97,6 @@ fn combine(op: &Op, lower: Part, top: Part) -> Part {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::trace::Trace;
 
     /// Whether `<0.1.1>` is on the list, and why: of a topic with `<0.1.1>` and `<0.2.1>`, and a group with `<0.2.1>`.

@@ -76,7 +76,9 @@ proptest! {
         let limits = || Limits { timers_max: 6, ..Limits::default() };
         let mut live = Instance::new(limits());
         before.into_iter().filter(is_a_call).for_each(|step| drop(live.take(step)));
-        ended.into_iter().for_each(|index| live.end(index));
+        for index in ended {
+            live.end(index);
+        }
         let calls: Vec<Step> = calls.into_iter().filter(is_a_call).collect();
         let (answers, met) = noted(&mut live, &calls);
         let mut again = given(&met, &live, limits());

@@ -70,7 +70,9 @@ impl HostScope for HostState {
             groups.iter().map(|group| overlay.members(past, group).len() as u64).collect()
         };
         let note = |notes: &mut Notes, scope: &Arc<Scope>, at, _: &_| {
-            groups.iter().for_each(|group| notes.on_group(scope, group, true, false, at));
+            for group in &groups {
+                notes.on_group(scope, group, true, false, at);
+            }
         };
         self.call_scope(&scope, "count", &groups, count, in_shadow, note).map_err(trap)
     }
