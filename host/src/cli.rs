@@ -187,6 +187,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read has seen enough, as with `| head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::Unlike>() => ExitCode::FAILURE,
         Err(error) if error.is::<commands::WrongUsage>() => {
             eprintln!("volley: {error}");
             ExitCode::from(2)

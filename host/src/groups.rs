@@ -81,6 +81,12 @@ impl Groups {
         Ok(self.scopes.lock().get(&key).cloned())
     }
 
+    /// What its plugin calls a scope, if others see it.
+    pub fn name_of(&self, scope: &Arc<Scope>) -> Option<String> {
+        let scopes = self.scopes.lock();
+        scopes.iter().find(|(_, known)| Arc::ptr_eq(known, scope)).map(|((_, name), _)| name.clone())
+    }
+
     /// One that nobody else sees.
     pub fn private(&self) -> Arc<Scope> {
         self.empty(&Arc::default())

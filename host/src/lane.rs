@@ -5,6 +5,7 @@
 //! carries several messages. Before each event it looks whether a new generation was published, or somebody called.
 
 mod control;
+mod draft;
 mod guests;
 mod queue;
 mod sight;
@@ -65,7 +66,7 @@ impl Lane {
         let (queue, control) = (Arc::new(Queue::new(&shared.limits)), Arc::new(Control::new()));
         let set_aside = Arc::<AtomicUsize>::default();
         let sight = Arc::new(Sight::new(shared.onlookers.clone()));
-        let name = format!("lane-{plugin}-{index}");
+        let (name, recorder) = (format!("lane-{plugin}-{index}"), shared.traces.of_plugin(&plugin));
         let thread = LaneThread {
             plugin,
             queue: queue.clone(),
@@ -74,7 +75,7 @@ impl Lane {
             slow: Slow::new(&shared.limits),
             set_aside: set_aside.clone(),
             sight: sight.clone(),
-            guests: Guests::new(index, published.load_full(), shared.clone()),
+            guests: Guests::new(index, recorder, published.load_full(), shared.clone()),
             published,
             metrics,
             volley: Volley::new(shared.workers.count()),

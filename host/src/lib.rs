@@ -77,6 +77,7 @@ pub mod shared;
 pub mod sync;
 pub mod tables;
 pub mod timers;
+pub mod trace;
 
 // What outlives a restart.
 pub mod data;
@@ -95,6 +96,9 @@ pub mod watch;
 pub mod busiest;
 pub mod live;
 pub mod onlookers;
+
+// What a trace of it says later.
+pub mod replay;
 
 // From the outside: what operators and clients call.
 pub mod admin_client;

@@ -36,6 +36,11 @@ macro_rules! limits {
                 match name { $(stringify!($name) => self.$name = value,)* _ => return false }
                 true
             }
+
+            /// The bound of that name; none when there is none.
+            pub fn get(&self, name: &str) -> Option<u64> {
+                match name { $(stringify!($name) => Some(self.$name),)* _ => None }
+            }
         }
     };
 }
@@ -195,6 +200,12 @@ limits! {
     shadow_queue_events_max = 1_024;
     /// Bytes of what shadows need to look back, events that wait included (about); beyond, what waits is not compared.
     shadow_bytes_max = 64 * MIB;
+    /// Events of one recording; asking for more is refused.
+    record_events_max = 100_000;
+    /// Bytes of all recordings, with what they remember (about); the one that would go beyond ends.
+    record_bytes_max = 64 * MIB;
+    /// A recording ends after this time. What it has stays until it is removed.
+    record_ms_max = 3_600_000;
     /// Deliveries of one event; more is a fault of the plugin.
     deliveries_max = 1_000;
     /// Recipients of one event over all its deliveries, and PIDs that its expressions touch; more is a fault.
@@ -335,6 +346,7 @@ mod tests {
             assert!(name.ends_with("_max") || name.ends_with("_ms"), "{name} says no unit");
             assert!(description.trim().ends_with('.'), "{name} is described in sentences");
             assert!(limits.set(name, *default), "{name}");
+            assert_eq!(limits.get(name), Some(*default), "{name}");
         }
         assert!(!limits.set("no_such_limit", 1));
     }

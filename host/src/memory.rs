@@ -67,6 +67,7 @@ pub fn bounds(limits: &Limits, counts: &Counts) -> Vec<(&'static str, u64)> {
         ("plugin logs", plugins * plugin_log(limits)),
         ("busiest topics", lanes * crate::busiest::COUNTERS as u64 * COUNTED_TOPIC_BYTES),
         ("shadows", limits.shadow_bytes_max),
+        ("recordings", limits.record_bytes_max),
         ("tickets", limits.tickets_max * TICKET_BYTES),
         ("idempotency", limits.idempotency_keys_max * KEY_BYTES),
     ]

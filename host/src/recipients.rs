@@ -3,7 +3,9 @@
 use crate::caller::Caller;
 use crate::groups::Groups;
 use crate::limits::Limits;
-use crate::outcome::{Recipients, SetOp};
+use crate::outcome::{Delivery, Recipients, SetOp};
+use crate::payload::Payload;
+use crate::protocol::payload;
 use crate::subscriptions::Subscriptions;
 use crate::topic::Topic;
 use std::cmp::Ordering;
@@ -47,6 +49,34 @@ impl<'a> Resolver<'a> {
             Recipients::Pids(list) => self.touch(list).map(as_set),
             Recipients::Expression(ops) => self.evaluate(ops),
         }
+    }
+
+    /// All lists of an answer, each with its message. A rule's payload is held to what a client's is.
+    pub fn resolve_all<T>(
+        mut self,
+        deliveries: Vec<Delivery>,
+        limits: &Limits,
+        mut message: impl FnMut(Option<Payload>) -> T,
+    ) -> Result<Vec<(Vec<u64>, T)>, BadList> {
+        if deliveries.len() as u64 > limits.deliveries_max {
+            return Err("the rule returned more than deliveries_max deliveries".into());
+        }
+        let mut bytes_left = limits.outcome_bytes_max;
+        let mut resolved = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let list = self.resolve(delivery.to)?;
+            let data = match delivery.message {
+                None => None,
+                Some(data) => {
+                    bytes_left = bytes_left
+                        .checked_sub(data.len() as u64)
+                        .ok_or("the rule returned payloads of more than outcome_bytes_max bytes")?;
+                    Some(checked(data)?)
+                }
+            };
+            resolved.push((list, message(data)));
+        }
+        Ok(resolved)
     }
 
     fn evaluate(&mut self, ops: Vec<SetOp>) -> Result<Vec<u64>, BadList> {
@@ -100,6 +130,13 @@ impl<'a> Resolver<'a> {
             }
             None => Err("the event's recipients are more than recipients_max".into()),
         }
+    }
+}
+
+fn checked(data: Payload) -> Result<Payload, String> {
+    match data {
+        Payload::Json(json) => payload::json(json).map_err(|words| format!("in a delivery of the rule {words}")),
+        Payload::Text(_) | Payload::Binary(_) => Ok(data),
     }
 }
 

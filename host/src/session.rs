@@ -1,6 +1,7 @@
 //! A session: what Erlang calls a process. It has a mailbox, subscriptions and, now and then, a parked poll or stream,
 //! which is only its current connection.
 
+use crate::clock;
 use crate::guard::Guard;
 use crate::mailbox::Mailbox;
 use crate::rates::Slow;
@@ -134,6 +135,26 @@ impl AnswerTo {
 }
 
 impl Session {
+    /// Newly opened, and of so many bytes.
+    pub(crate) fn new(user: Option<Arc<str>>, params: Option<Arc<str>>, guard: Option<Box<Guard>>, bytes: u64) -> Self {
+        Self {
+            secret: Secret::random(),
+            user,
+            params,
+            guard,
+            topics: Vec::new(),
+            bytes,
+            mailbox: Mailbox::default(),
+            parked: None,
+            opening: false,
+            consumers: 0,
+            streamed: 0,
+            wanted: false,
+            heard_ms: clock::coarse_ms(),
+            looked_at: u64::MAX,
+        }
+    }
+
     /// Notes a call, unless it comes too soon.
     pub fn note(&self) -> Result<(), Slow> {
         self.guard.as_ref().map_or(Ok(()), |guard| guard.note())

@@ -7,11 +7,11 @@ use crate::clock;
 use crate::deadlines::Deadlines;
 use crate::guard::{Grant, Guard};
 use crate::limits::Limits;
-use crate::mailbox::{Mailbox, Page, Room};
+use crate::mailbox::{Page, Room};
 use crate::message::{Message, MessageBytes};
 use crate::pid::{CHUNK_SLOTS, GENERATION_MAX, Pid, SLOTS_MAX};
 use crate::rates::Slow;
-use crate::session::{AnswerTo, Owed, Parked, Secret, Session};
+use crate::session::{AnswerTo, Owed, Parked, Session};
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, OnceLock};
 use crate::token::Token;
@@ -142,6 +142,11 @@ impl Sessions {
         }
     }
 
+    /// The number of the node.
+    pub fn node(&self) -> u16 {
+        self.node
+    }
+
     /// Opens a session that may do everything.
     pub fn open(&self, user: Option<Arc<str>>, params: Option<Arc<str>>) -> Result<Token, Full> {
         self.open_guarded(user, params, None)
@@ -163,29 +168,33 @@ impl Sessions {
             self.bytes.fetch_sub(bytes, Relaxed);
             return Err(Full);
         };
-        let secret = Secret::random();
+        let mut session = Box::new(Session::new(user, params, guard, bytes));
+        let secret = session.secret;
         let mut state = self.slot(slot).lock();
         state.generation = state.generation % GENERATION_MAX + 1;
         let pid = Pid::new(self.node, slot, state.generation);
-        let mut session = Box::new(Session {
-            secret,
-            user,
-            params,
-            guard,
-            topics: Vec::new(),
-            bytes,
-            mailbox: Mailbox::default(),
-            parked: None,
-            opening: false,
-            consumers: 0,
-            streamed: 0,
-            wanted: false,
-            heard_ms: clock::coarse_ms(),
-            looked_at: u64::MAX,
-        });
         self.schedule(pid, &mut session);
         state.session = Some(session);
         Ok(Token { pid, secret })
+    }
+
+    /// Opens a session under a PID that is given, unless it lives already: for replays, where nothing else opens any. None
+    /// is opened under a PID of another node.
+    pub fn revive(&self, pid: Pid) {
+        if pid.node() != self.node {
+            return;
+        }
+        let mut state = self.slot(pid.slot()).lock();
+        if state.generation != pid.generation() || state.session.is_none() {
+            let fresh = state.session.is_none();
+            state.generation = pid.generation();
+            state.session = Some(Box::new(Session::new(None, None, None, SESSION_BYTES)));
+            drop(state);
+            if fresh {
+                self.live.fetch_add(1, Relaxed);
+                self.bytes.fetch_add(SESSION_BYTES, Relaxed);
+            }
+        }
     }
 
     /// A new token takes the place of the one before. What it is subscribed to is returned: the caller ends what the new one

@@ -12,6 +12,7 @@ use crate::sessions::Sessions;
 use crate::subscriptions::Subscriptions;
 use crate::tables::{Changes, Keeping, Tables};
 use crate::timers::Timers;
+use crate::trace::Traces;
 use crate::workers::Workers;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub struct Shared {
     pub workers: Workers,
     /// What plugins log.
     pub plugin_logs: PluginLogs,
+    /// What is recorded.
+    pub traces: Traces,
     /// What is counted.
     pub metrics: Metrics,
     /// Who watches all this live.
@@ -60,6 +63,7 @@ impl Shared {
             bodies: Places::default(),
             event_ids: EventIds::default(),
             plugin_logs: PluginLogs::new(limits.clone()),
+            traces: Traces::new(limits.clone()),
             metrics: Metrics::default(),
             onlookers: Onlookers::default(),
             sessions,

@@ -83,6 +83,7 @@ mod restart; // what was served is served again
 mod route_table; // changing all routes at once
 mod shadow; // a candidate that only looks on
 mod swap; // again and again, under load
+mod traces; // what was asked and answered, recorded, asked again and explained
 mod trap_policy; // who routes what a rule failed on
 
 // The program.

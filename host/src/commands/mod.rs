@@ -3,6 +3,7 @@
 
 mod answers;
 mod client;
+mod explain;
 mod layout;
 mod logs;
 mod operator;
@@ -11,10 +12,13 @@ mod poll;
 mod progress;
 mod publish;
 mod push;
+mod record;
+mod replay;
 mod routes;
 mod sessions;
 mod shadow;
 mod tables;
+mod traced;
 
 pub use plugins::Plugins;
 
@@ -32,6 +36,21 @@ pub enum Command {
     /// See who is there, and end sessions
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Record what a plugin is asked and answers, from a server that runs
+    ///
+    /// A trace has the events, what the rule read and wrote and was given by time and chance, its lists and its messages,
+    /// one JSON object a line. It ends with Ctrl-C at the latest, and keeps what there is by then.
+    #[command(after_help = record::EXAMPLES)]
+    Record(record::Record),
+    /// Ask another version what a trace says was asked, and show who would get what instead
+    ///
+    /// Needs no server. Tables and groups are as the trace says they were, time and chance come from it, and nothing is
+    /// sent; the same trace and component print the same. Exit code 0: nothing differs, 1: something does.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::ReplayTrace),
+    /// Say of an event which version routed it, to whom, and from what it had read
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Explain),
     /// Publish an event, as a back-end does
     Publish(publish::Publish),
     /// Open a session, join topics and print what comes
@@ -43,6 +62,11 @@ pub enum Command {
 #[error("{0}")]
 pub struct WrongUsage(String);
 
+/// What was compared differs, and that is said already: exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("it differs")]
+pub struct Unlike;
+
 impl Command {
     /// Does it.
     pub fn run(self) -> anyhow::Result<()> {
@@ -51,6 +75,9 @@ impl Command {
                 Self::Routes(routes) => routes.run().await,
                 Self::Tables(tables) => tables.run().await,
                 Self::Sessions(sessions) => sessions.run().await,
+                Self::Record(record) => record.run().await,
+                Self::Replay(replay) => replay.run(),
+                Self::Explain(explain) => explain.run().await,
                 Self::Publish(publish) => publish.run().await,
                 Self::Poll(poll) => poll.run().await,
             }

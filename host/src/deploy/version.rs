@@ -60,6 +60,7 @@ pub(super) enum Component {
 
 impl Version {
     pub(super) fn new(rule: &Arc<Rule>, info: Info, origin: Origin, component: Component) -> Self {
+        rule.set_release(&info.version);
         Self {
             id: rule.version.clone(),
             size: rule.size,
@@ -125,6 +126,7 @@ impl Version {
     }
 
     pub(super) fn set_compiled(&self, rule: &Arc<Rule>) {
+        rule.set_release(&self.info.version);
         *self.rule.lock() = Arc::downgrade(rule);
     }
 

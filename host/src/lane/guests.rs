@@ -1,17 +1,20 @@
 //! The instances that a lane asks: one for each config of the generation it routes by, and, still warm, those of the
 //! version before.
 
+use super::draft::Draft;
 use crate::event::Event;
 use crate::generation::Generation;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::{Fault, Guest, Mounted};
 use crate::shadow::Shadow;
 use crate::shared::Shared;
+use crate::trace::{Met, Recorder};
 use std::sync::Arc;
 
 /// One lane's.
 pub(super) struct Guests {
     lane: usize,
+    recorder: Arc<Recorder>,
     shared: Arc<Shared>,
     generation: Arc<Generation>,
     /// In the order of the generation's configs. None after a fault when no new one could be made yet.
@@ -19,18 +22,22 @@ pub(super) struct Guests {
     previous: Vec<Option<Guest>>,
     /// One was dropped since the last refill.
     lost: bool,
+    /// Of the event that is routed, if it is recorded.
+    draft: Option<Box<Draft>>,
 }
 
 impl Guests {
     /// Of a generation that has brought its instances.
-    pub(super) fn new(lane: usize, generation: Arc<Generation>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(lane: usize, recorder: Arc<Recorder>, generation: Arc<Generation>, shared: Arc<Shared>) -> Self {
         let mut guests = Self {
             lane,
+            recorder,
             shared,
             generation: generation.clone(),
             current: Vec::new(),
             previous: Vec::new(),
             lost: false,
+            draft: None,
         };
         guests.turn_to(generation);
         guests
@@ -57,7 +64,9 @@ impl Guests {
     pub(super) fn route(&mut self, config: usize, event: &Event) -> Result<Result<Outcome, Refusal>, Fault> {
         let mounted = &self.generation.mounted[config];
         let shadow = self.generation.shadow.as_deref().filter(|shadow| shadow.wants());
-        let (routed, lost) = route(&mut self.current[config], mounted, event, &self.shared, shadow);
+        self.draft = self.recorder.wants(&event.topic).map(Draft::of);
+        let draft = self.draft.as_deref_mut();
+        let (routed, lost) = route(&mut self.current[config], mounted, event, &self.shared, shadow, draft);
         self.lost |= lost;
         routed
     }
@@ -69,7 +78,13 @@ impl Guests {
         event: &Event,
     ) -> Option<Result<Result<Outcome, Refusal>, Fault>> {
         let mounted = self.generation.previous.get(config).filter(|_| self.generation.falls_back)?;
-        Some(route(&mut self.previous[config], mounted, event, &self.shared, None).0)
+        let draft = self.draft.as_deref_mut();
+        Some(route(&mut self.previous[config], mounted, event, &self.shared, None, draft).0)
+    }
+
+    /// What is recorded of the event that is routed.
+    pub(super) fn draft(&mut self) -> &mut Option<Box<Draft>> {
+        &mut self.draft
     }
 
     /// Drops the instance of a config: its answer cannot be used, and a fresh one gives back the memory it has taken.
@@ -96,13 +111,14 @@ impl Guests {
     }
 }
 
-/// What came of it, and whether an instance was lost by it. The shadow, if there is one, gets to know all about it.
+/// What came of it, and whether an instance was lost by it. The shadow and the trace, if there are, get to know all about it.
 fn route(
     place: &mut Option<Guest>,
     mounted: &Arc<Mounted>,
     event: &Event,
     shared: &Arc<Shared>,
     shadow: Option<&Shadow>,
+    draft: Option<&mut Draft>,
 ) -> (Result<Result<Outcome, Refusal>, Fault>, bool) {
     if place.as_ref().is_some_and(Guest::is_spent) {
         *place = None;
@@ -111,13 +127,25 @@ fn route(
         Some(guest) => guest,
         None => match Guest::live(mounted, shared) {
             Ok(guest) => place.insert(guest),
-            Err(fault) => return (Err(fault), false),
+            Err(fault) => {
+                let failed = Err(fault);
+                if let Some(draft) = draft {
+                    draft.asked(mounted, Some(Met::default()), &failed);
+                }
+                return (failed, false);
+            }
         },
     };
     if shadow.is_some() {
         guest.begin_tape(event, shared);
     }
+    if draft.is_some() {
+        guest.begin_notes(event);
+    }
     let routed = guest.route(event);
+    if let Some(draft) = draft {
+        draft.asked(mounted, guest.end_notes(shared), &routed);
+    }
     if let Some(shadow) = shadow {
         shadow.offer(event, guest.end_tape(), &routed);
     }

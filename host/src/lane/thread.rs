@@ -16,7 +16,7 @@ use crate::outcome::{Delivery, Outcome, Recipients, Refusal};
 use crate::pid::Pid;
 use crate::plugin::Alarm;
 use crate::plugin_logs::Level;
-use crate::protocol::{message, payload};
+use crate::protocol::message;
 use crate::recipients::Resolver;
 use crate::session::ExitReason;
 use crate::shared::Shared;
@@ -151,11 +151,21 @@ impl LaneThread {
     /// A mistake of ours fails one event too, and not the lane.
     fn handle_contained(&mut self, event: &Event) -> Answer {
         let handled = std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event)));
-        handled.unwrap_or_else(|_| {
+        let answer = handled.unwrap_or_else(|_| {
             self.guests.drop_all();
             let words = "the host panicked; this is a bug of the server, see its log";
             Err(self.failed(event, &Fault::new(FaultKind::Host, words)))
-        })
+        });
+        self.record(event, &answer);
+        answer
+    }
+
+    /// Whoever is answered finds the event in the trace.
+    fn record(&mut self, event: &Event, answer: &Answer) {
+        let Some(draft) = self.guests.draft().take() else { return };
+        let (generation, shared) = (self.guests.generation().number, &self.shared);
+        // It must not cost more than its own line.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| draft.finish(event, generation, answer, shared)));
     }
 
     /// What the host itself does about an event comes before the rule is asked.
@@ -230,6 +240,7 @@ impl LaneThread {
     /// Resolves everything before anything becomes visible, so that an event fails as a whole.
     fn deliver(&mut self, event: &Event, mut outcome: Outcome) -> Answer {
         self.wait_for_disk()?;
+        let recorded = self.guests.draft().is_some().then(|| outcome.clone());
         let remove = std::mem::take(&mut outcome.remove);
         let prepared = if remove.len() as u64 > self.shared.limits.recipients_max {
             Err("the rule removed more PIDs than recipients_max".into())
@@ -242,6 +253,9 @@ impl LaneThread {
             }
             self.failed(event, &Fault::new(FaultKind::Answer, words))
         })?;
+        if let Some((draft, outcome)) = self.guests.draft().as_mut().zip(recorded) {
+            draft.resolved(event, outcome, prepared.iter().map(|(list, _)| list), &self.plugin, &self.shared);
+        }
         let mut recipients = 0;
         for (pids, message) in &prepared {
             recipients += self.volley.deliver(&self.shared.sessions, pids, message);
@@ -266,29 +280,13 @@ impl LaneThread {
     }
 
     fn prepare(&self, event: &Event, outcome: Outcome) -> Result<Vec<Prepared>, String> {
-        let limits = &self.shared.limits;
-        if outcome.deliveries.len() as u64 > limits.deliveries_max {
-            return Err("the rule returned more than deliveries_max deliveries".into());
-        }
-        let (subscriptions, groups) = (&self.shared.subscriptions, &self.shared.groups);
-        let mut resolver = Resolver::new(&self.plugin, &event.topic, subscriptions, groups, limits);
-        let mut bytes_left = limits.outcome_bytes_max;
+        let Shared { limits, subscriptions, groups, .. } = &*self.shared;
+        let resolver = Resolver::new(&self.plugin, &event.topic, subscriptions, groups, limits);
         let mut forwarded = None;
-        let mut prepared = Vec::with_capacity(outcome.deliveries.len());
-        for delivery in outcome.deliveries {
-            let list = resolver.resolve(delivery.to)?;
-            let message = match delivery.message {
-                None => forwarded.get_or_insert_with(|| self.render(event, own_data(event))).clone(),
-                Some(data) => {
-                    bytes_left = bytes_left
-                        .checked_sub(data.len() as u64)
-                        .ok_or("the rule returned payloads of more than outcome_bytes_max bytes")?;
-                    self.render(event, &checked(data)?)
-                }
-            };
-            prepared.push((list, message));
-        }
-        Ok(prepared)
+        resolver.resolve_all(outcome.deliveries, limits, |data| match data {
+            None => forwarded.get_or_insert_with(|| self.render(event, own_data(event))).clone(),
+            Some(data) => self.render(event, &data),
+        })
     }
 
     fn render(&self, event: &Event, data: &Payload) -> Arc<Message> {
@@ -362,14 +360,6 @@ impl LaneThread {
             log.write(Level::Error, &version, Some(&at), &format!("the plugin failed: {}", fault.report()));
         }
         Unrouted::Failed(fault.to_string())
-    }
-}
-
-/// A rule's payload is held to what a client's is.
-fn checked(data: Payload) -> Result<Payload, String> {
-    match data {
-        Payload::Json(json) => payload::json(json).map_err(|words| format!("in a delivery of the rule {words}")),
-        Payload::Text(_) | Payload::Binary(_) => Ok(data),
     }
 }
 

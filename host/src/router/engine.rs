@@ -7,6 +7,7 @@ use crate::router::contract::{Plugin, PluginIndices};
 use crate::router::host::HostState;
 use crate::router::mismatches::mismatches;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::OnceLock;
 use std::time::Duration;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
@@ -31,6 +32,8 @@ pub struct Rule {
     /// What only rules with a layout of their own export.
     pub(super) upgrade: Option<ComponentExportIndex>,
     pub(super) downgrade: Option<ComponentExportIndex>,
+    /// What it says it is, once somebody has asked.
+    release: OnceLock<String>,
 }
 
 impl Engine {
@@ -118,7 +121,8 @@ impl Engine {
             compiled.get_export_index(Some(&interface), function)
         };
         let (upgrade, downgrade) = (optional("migration", "upgrade"), optional("reversal", "downgrade"));
-        Ok(Rule { version: version_of(component), size: component.len(), ready, exports, upgrade, downgrade })
+        let (version, release) = (version_of(component), OnceLock::new());
+        Ok(Rule { version, size: component.len(), ready, exports, upgrade, downgrade, release })
     }
 
     /// Code runs as it is, whatever it does: hence `unsafe`. The cache returns only what a server of this user put there
@@ -147,6 +151,16 @@ impl Rule {
     /// Whether it can bring them back into the layout of the version before.
     pub fn reverses(&self) -> bool {
         self.downgrade.is_some()
+    }
+
+    /// What the rule itself says it is, such as `0.2.0`; none as long as it was not asked.
+    pub fn release(&self) -> Option<&str> {
+        self.release.get().map(String::as_str)
+    }
+
+    /// It was asked.
+    pub fn set_release(&self, release: &str) {
+        self.release.get_or_init(|| release.to_owned());
     }
 
     /// The short form of its version, for people.

@@ -12,9 +12,11 @@ use crate::router::contract::volley::router::types;
 use crate::router::engine::{EPOCH_MS, Rule};
 use crate::router::fault::{Fault, FaultKind};
 use crate::router::host::{self, HostState};
+use crate::router::source::Given;
 use crate::router::tape::Tape;
 use crate::session::ExitReason;
 use crate::shared::Shared;
+use crate::trace::Met;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -189,6 +191,21 @@ impl Guest {
     /// The tape of the event that was routed last, even if the rule failed on it.
     pub fn end_tape(&mut self) -> Option<Tape> {
         self.store.data_mut().end_tape()
+    }
+
+    /// Notes what the event meets with that is routed next, for a trace.
+    pub fn begin_notes(&mut self, event: &Event) {
+        self.store.data_mut().begin_notes(event.id);
+    }
+
+    /// What the event met with that was routed last, even if the rule failed on it. None if there was no room for all of it.
+    pub fn end_notes(&mut self, shared: &Shared) -> Option<Met> {
+        self.store.data_mut().end_notes()?.finish(shared)
+    }
+
+    /// The event that is routed next is given time and chance, and the other ways of a live server, by a trace.
+    pub(crate) fn give(&mut self, given: Given) {
+        self.store.data_mut().give(given);
     }
 
     /// Asks a shadow what a live instance was asked. After a fault it is to be dropped.

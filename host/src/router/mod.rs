@@ -11,6 +11,8 @@ mod handles;
 mod host;
 mod interfaces;
 mod mismatches;
+mod notes;
+mod source;
 mod tape;
 
 pub use crate::fault::Fault;
@@ -18,4 +20,5 @@ pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
 pub use interfaces::Interfaces;
 pub use mismatches::mismatches;
+pub(crate) use source::Given;
 pub use tape::Tape;

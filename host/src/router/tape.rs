@@ -88,8 +88,14 @@ impl Tape {
         self.calls.push_back(Call { what, moment, limit, dead });
     }
 
+    /// Chance gave something.
+    pub(super) fn gave<T>(&mut self, kind: impl FnOnce(&mut Chance) -> &mut VecDeque<T>, given: T) {
+        self.weigh(size_of::<T>());
+        kind(&mut self.chance).push_back(given);
+    }
+
     /// So many bytes more are on the tape.
-    pub(super) fn weigh(&mut self, bytes: usize) {
+    fn weigh(&mut self, bytes: usize) {
         self.is_torn |= !self.since.take_room(bytes as u64);
     }
 

@@ -152,6 +152,12 @@ impl Tables {
         self.by_name.lock().get(full_name).cloned()
     }
 
+    /// The full name of a table, if others see it.
+    pub fn name_of(&self, table: &Arc<Table>) -> Option<String> {
+        let tables = self.by_name.lock();
+        tables.iter().find(|(_, known)| Arc::ptr_eq(known, table)).map(|(name, _)| name.clone())
+    }
+
     /// Forgets what no shadow can look back to any more.
     pub fn forget(&self) {
         for (_, table) in self.list() {

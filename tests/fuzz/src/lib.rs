@@ -35,3 +35,4 @@ pub mod topic;
 pub mod oracles;
 pub mod protocol;
 pub mod session;
+pub mod trace;

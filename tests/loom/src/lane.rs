@@ -3,6 +3,7 @@
 
 #[path = "../../../host/src/lane/control.rs"]
 mod control;
+mod draft;
 #[allow(dead_code)] // What is dropped because of its answer is no model's.
 #[path = "../../../host/src/lane/guests.rs"]
 mod guests;

@@ -89,6 +89,7 @@ pub mod streaming;
 pub mod swap;
 pub mod sync;
 pub mod time;
+pub mod trace;
 pub mod workers;
 
 pub use protocol::problem::StatusCode;

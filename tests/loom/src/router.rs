@@ -4,6 +4,7 @@ use crate::event::{Event, Happening};
 pub use crate::fault::Fault;
 use crate::fault::FaultKind;
 use crate::shared::Shared;
+use crate::trace::Met;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -90,6 +91,14 @@ impl Guest {
 
     /// Likewise.
     pub fn end_tape(&mut self) -> Option<()> {
+        None
+    }
+
+    /// For traces, which no model has.
+    pub fn begin_notes(&mut self, _: &Event) {}
+
+    /// Likewise.
+    pub fn end_notes(&mut self, _: &Arc<Shared>) -> Option<Met> {
         None
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Web pages can reach loopback too, so the `Host` must be an address or a name of this machine's operators (a page that
 //! rebinds its DNS name shows that name), a foreign `Origin` is refused, what changes something needs the token, and on
-//! any other address everything does.
+//! any other address everything does. A trace says what people wrote to each other, so looking at one needs it, too.
 
 use crate::protocol::problem::Problem;
 use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
@@ -39,9 +39,10 @@ impl Door {
         if is_of_another_page(headers) {
             return forbidden("pages of another origin may not call this listener");
         }
-        // The files of the page are those of every build, and have nothing in them to protect.
+        // The files of the page are those of every build, and have nothing in them to protect; a trace has all that was said.
         let is_public = path == "/healthz" || path.starts_with(super::dashboard::FILES);
-        let only_looks = matches!(*method, Method::GET | Method::HEAD) && (self.looks_are_free || is_public);
+        let is_free = is_public || (self.looks_are_free && !path.ends_with("/record"));
+        let only_looks = is_free && matches!(*method, Method::GET | Method::HEAD);
         let Some(token) = self.token.as_ref().filter(|_| !only_looks) else { return Ok(()) };
         let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into()) {
@@ -134,6 +135,9 @@ mod tests {
             assert_eq!(check(&outside, &Method::POST, &[host], public), Some(401), "{public}");
         }
         assert_eq!(check(&outside, &Method::GET, &[host], "/"), Some(401));
+        let trace = "/admin/v1/plugins/chat/record";
+        assert_eq!(check(&loopback, &Method::GET, &[host], trace), Some(401));
+        assert_eq!(check(&loopback, &Method::GET, &[host, right], trace), None);
         assert_eq!(check(&door(None, true), &Method::POST, &[host], "/"), None, "switched off");
     }
 }

@@ -6,6 +6,7 @@ mod live;
 mod logs;
 mod metrics;
 mod plugins;
+mod record;
 mod routes;
 mod sessions;
 mod tables;
@@ -120,6 +121,9 @@ where
             plugins::start_shadow(deployer, name, read_json(node, body).await?).await
         }
         (true, "DELETE", ["plugins", name, "shadow"]) => plugins::end_shadow(deployer, name).await,
+        (true, "GET", ["plugins", name, "record"]) => return record::look(operators, name, &head.headers, query),
+        (true, "POST", ["plugins", name, "record"]) => record::start(operators, name, &read_json(node, body).await?),
+        (true, "DELETE", ["plugins", name, "record"]) => record::remove(operators, name),
         (true, "POST", ["plugins", name, "purge"]) => plugins::purge(deployer, name).await,
         (true, "GET", ["routes"]) => Ok(routes::routes(deployer)),
         (true, "PUT", ["routes"]) => routes::set_routes(deployer, &head.headers, read_json(node, body).await?).await,
@@ -141,7 +145,7 @@ fn other_method(under: bool, rest: &[&str]) -> Problem {
             "GET"
         }
         (true, ["plugins", _, "versions" | "activate" | "rollback" | "purge"]) => "POST",
-        (true, ["plugins", _, "shadow"]) => "GET, POST, DELETE",
+        (true, ["plugins", _, "shadow" | "record"]) => "GET, POST, DELETE",
         (true, ["routes"]) => "GET, PUT",
         (true, ["plugins", _, "versions", _] | ["sessions", _]) => "GET, DELETE",
         _ => return Problem::not_found(),

@@ -56,7 +56,11 @@ impl HostState {
     pub(super) fn find_table(&mut self, name: &str, options: &Options) -> Allowed<Arc<Table>> {
         let tables = &self.shared.tables;
         if let Stage::Live = self.stage {
-            return tables.open(&self.caller, name, options.clone());
+            let table = tables.open(&self.caller, name, options.clone())?;
+            if let Some(notes) = &mut self.notes {
+                notes.on_open(&table, &self.shared);
+            }
+            return Ok(table);
         }
         if let Some(table) = tables.find(&self.caller, name, options)? {
             return Ok(table);

@@ -1,26 +1,27 @@
 //! The contract's `erlang`: time, chance and timers.
 
 use super::{HostState, error, lift_payload, trap};
-use crate::clock;
 use crate::denied::Denied;
 use crate::event;
 use crate::protocol::payload;
 use crate::router::contract::volley::router::erlang::{Error, Host, Payload};
+use crate::router::source::Source;
 
 /// Random numbers of one call.
 const RAND_MAX: u32 = 1024;
 
 impl Host for HostState {
     fn system_time_ms(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.by_chance(|chance| &mut chance.system_ms, clock::unix_ms))
+        Ok(self.by_chance(|chance| &mut chance.system_ms, |met| &mut met.system_ms, Source::system_ms))
     }
 
     fn monotonic_time_us(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.by_chance(|chance| &mut chance.monotonic_us, clock::now_us))
+        Ok(self.by_chance(|chance| &mut chance.monotonic_us, |met| &mut met.monotonic_us, Source::monotonic_us))
     }
 
     fn rand(&mut self, count: u32) -> wasmtime::Result<Vec<u64>> {
-        Ok((0..count.min(RAND_MAX)).map(|_| self.by_chance(|chance| &mut chance.rand, rand::random)).collect())
+        let mut number = || self.by_chance(|chance| &mut chance.rand, |met| &mut met.random, Source::random);
+        Ok((0..count.min(RAND_MAX)).map(|_| number()).collect())
     }
 
     fn send_after(&mut self, delay_ms: u64, topic: String, data: Payload) -> wasmtime::Result<Result<u64, Error>> {

@@ -15,6 +15,8 @@ use crate::event::{Event, Payload};
 use crate::history::NOBODY;
 use crate::journal::Journal;
 use crate::router::contract::volley::router::types;
+use crate::router::notes::Notes;
+use crate::router::source::Source;
 use crate::router::tape::Tape;
 use crate::shared::Shared;
 use candidate::{Opened, Own};
@@ -43,6 +45,10 @@ pub(crate) struct HostState {
     own: Own,
     /// Of the event that is routed, if a shadow is to route it, too.
     tape: Option<Tape>,
+    /// Of the event that is routed, if it is recorded.
+    notes: Option<Box<Notes>>,
+    /// Where time and chance come from.
+    source: Source,
     log: logger::EventLog,
 }
 
@@ -72,6 +78,8 @@ impl HostState {
             memory: Memory::new(shared.limits.instance_bytes_max as usize, metrics.memory.clone()),
             own: Own::default(),
             tape: None,
+            notes: None,
+            source: Source::Host,
             log,
         }
     }
@@ -192,5 +200,7 @@ pub(crate) fn lift_payload(payload: types::PayloadResult) -> Payload {
 mod calls_tests;
 #[cfg(test)]
 mod code_change_tests;
+#[cfg(test)]
+mod given_tests;
 #[cfg(test)]
 mod replay_tests;

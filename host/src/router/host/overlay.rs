@@ -7,6 +7,7 @@ use crate::denied::Allowed;
 use crate::groups::{Scope, put};
 use crate::history::Past;
 use crate::limits::Limits;
+use crate::router::notes::Named;
 use crate::tables::Table;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,6 +18,15 @@ pub(super) struct Touched {
     pub(super) writes: bool,
     pub(super) keys: Vec<Vec<u8>>,
     pub(super) page: Option<(Vec<u8>, Option<Vec<u8>>, u32)>,
+}
+
+impl Touched {
+    /// For notes. Whatever is answered depends on what is there, but for a plain insert.
+    pub(super) fn named(&self) -> Named<'_> {
+        let page = self.page.as_ref().map(|(prefix, after, limit)| (&prefix[..], after.as_deref(), *limit));
+        let (call, reads, writes) = (self.name, self.name != "insert", self.writes);
+        Named { call, reads, writes, keys: &self.keys, page }
+    }
 }
 
 /// A table: what a call touches is copied as it was into a table of its own first, and the call is made there.

@@ -7,6 +7,7 @@ use crate::caller::Caller;
 use crate::groups::Scope;
 use crate::router::contract::volley::router::pg::{Error, Host, HostScope, Pid, Reach, Term};
 use crate::router::handles::OpenScope;
+use crate::router::notes::Notes;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
@@ -42,20 +43,24 @@ impl HostScope for HostState {
         self.unless_initialising("leaves no groups").map_err(trap)?;
         let leave = |scope: &Arc<Scope>, by: &Caller| scope.leave(by, &group, &pids);
         let in_shadow = |overlay: &mut ScopeOverlay, past| overlay.write(past, &group, pids.iter().copied(), false);
-        self.call_scope(&scope, "leave", (&group, &pids), leave, in_shadow).map_err(trap)
+        let note = |notes: &mut Notes, scope: &Arc<Scope>, at, _: &_| notes.on_group(scope, &group, true, true, at);
+        self.call_scope(&scope, "leave", (&group, &pids), leave, in_shadow, note).map_err(trap)
     }
 
     fn get_members(&mut self, scope: Resource<OpenScope>, group: Term) -> wasmtime::Result<Vec<Pid>> {
         let scope = self.handles.get(&scope)?.0.clone();
         let members = |scope: &Arc<Scope>, by: &Caller| Ok(scope.members(by, &group));
         let in_shadow = |overlay: &mut ScopeOverlay, past| overlay.members(past, &group);
-        self.call_scope(&scope, "members", &group, members, in_shadow).map_err(trap)
+        let note = |notes: &mut Notes, scope: &Arc<Scope>, at, _: &_| notes.on_group(scope, &group, true, false, at);
+        self.call_scope(&scope, "members", &group, members, in_shadow, note).map_err(trap)
     }
 
     fn which_groups(&mut self, scope: Resource<OpenScope>, pid: Pid) -> wasmtime::Result<Vec<Term>> {
         let scope = self.handles.get(&scope)?.0.clone();
         let groups = |scope: &Arc<Scope>, by: &Caller| Ok(scope.groups_of(by, pid));
-        self.call_scope(&scope, "groups", pid, groups, |overlay, past| overlay.groups_of(past, pid)).map_err(trap)
+        let in_shadow = |overlay: &mut ScopeOverlay, past| overlay.groups_of(past, pid);
+        let note = |notes: &mut Notes, scope: &Arc<Scope>, at, shared: &_| notes.on_memberships(scope, pid, at, shared);
+        self.call_scope(&scope, "groups", pid, groups, in_shadow, note).map_err(trap)
     }
 
     fn count(&mut self, scope: Resource<OpenScope>, groups: Vec<Term>) -> wasmtime::Result<Vec<u64>> {
@@ -64,7 +69,12 @@ impl HostScope for HostState {
         let in_shadow = |overlay: &mut ScopeOverlay, past| {
             groups.iter().map(|group| overlay.members(past, group).len() as u64).collect()
         };
-        self.call_scope(&scope, "count", &groups, count, in_shadow).map_err(trap)
+        let note = |notes: &mut Notes, scope: &Arc<Scope>, at, _: &_| {
+            for group in &groups {
+                notes.on_group(scope, group, true, false, at);
+            }
+        };
+        self.call_scope(&scope, "count", &groups, count, in_shadow, note).map_err(trap)
     }
 
     fn drop(&mut self, scope: Resource<OpenScope>) -> wasmtime::Result<()> {

@@ -1,3 +1,5 @@
+//! What is seen of an instance's calls: they are noted for a trace, and they are taped for a shadow.
+//!
 //! The two sides of a shadow: a live instance, whose event is taped, and the instance that is played the tape. It sees
 //! tables and groups as they were for the live one; what it writes only it sees, until the event is over; it sets no
 //! timers. What is there for a candidate only is its own, and stays.
@@ -11,9 +13,13 @@ use crate::groups::Scope;
 use crate::history::{NOBODY, Past};
 use crate::limits::Limits;
 use crate::pid::Pid;
+use crate::router::notes::Notes;
+use crate::router::source::{Given, Source};
 use crate::router::tape::{Chance, Meeting, Tape, call_id};
+use crate::shared::Shared;
 use crate::tables::Table;
 use crate::topic::Topic;
+use crate::trace::Met;
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -40,6 +46,21 @@ impl HostState {
         let mut tape = self.tape.take()?;
         tape.end();
         Some(tape)
+    }
+
+    /// Notes what the event meets with that is routed next, for a trace.
+    pub(crate) fn begin_notes(&mut self, event: u64) {
+        self.notes = Some(Notes::begin(self.shared.feed.look_back(), event));
+    }
+
+    /// The notes of the event that was routed last, even if the rule failed on it.
+    pub(crate) fn end_notes(&mut self) -> Option<Box<Notes>> {
+        self.notes.take()
+    }
+
+    /// The event that is routed next meets with this, whatever time and chance there is.
+    pub(crate) fn give(&mut self, given: Given) {
+        self.source = Source::Given(Box::new(given));
     }
 
     /// A candidate becomes a shadow, and never goes live.
@@ -76,9 +97,18 @@ impl HostState {
                 Ok(made_up)
             });
         }
-        let shared = self.shared.clone();
-        let answer = shared.timers.set(&self.caller, delay_ms, topic, data);
-        self.by_chance(|chance| &mut chance.timers_set, || answer)
+        let noted = self.notes.is_some().then(|| (topic.clone(), data.clone()));
+        let answer = match self.source.given() {
+            Some(given) => given.set_timer(),
+            None => self.shared.timers.set(&self.caller, delay_ms, topic, data),
+        };
+        if let (Some(notes), Some((topic, data))) = (&mut self.notes, noted) {
+            notes.on_timer(delay_ms, &topic, &data, &answer);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.gave(|chance| &mut chance.timers_set, answer.clone());
+        }
+        answer
     }
 
     /// Cancels a timer, or lets the shadow believe that it has.
@@ -88,13 +118,22 @@ impl HostState {
             let waits = || self.shared.timers.is_waiting(&self.caller, timer);
             return Ok(taped.unwrap_or_else(|| shadow.timers.contains(&timer) || waits()));
         }
-        let cancelled = self.shared.timers.cancel(&self.caller, timer)?;
-        Ok(self.by_chance(|chance| &mut chance.cancelled, || cancelled))
+        let cancelled = match self.source.given() {
+            Some(given) => given.cancel(timer),
+            None => self.shared.timers.cancel(&self.caller, timer)?,
+        };
+        if let Some(notes) = &mut self.notes {
+            notes.on_cancel(timer, cancelled);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.gave(|chance| &mut chance.cancelled, cancelled);
+        }
+        Ok(cancelled)
     }
 
     /// Whether what a call touches has to be known.
     fn is_watched(&self) -> bool {
-        self.tape.is_some() || matches!(self.stage, Stage::Shadow(_))
+        self.tape.is_some() || self.notes.is_some() || matches!(self.stage, Stage::Shadow(_))
     }
 
     /// What a call on a table touches, as far as anybody has to know.
@@ -126,11 +165,23 @@ impl HostState {
             let past = allow(&shadow.meet(id))?;
             return shadow.table(table, &self.shared.limits).call(past, &self.caller, touched, call);
         }
-        let answer = call(table, &self.caller);
+        let answer = match self.denied_before(table, &touched) {
+            Some(limit) => Err(Denied::Limit(limit)),
+            None => call(table, &self.caller),
+        };
         if let Some(tape) = &mut self.tape {
             tape.called(id, self.caller.moment(), &answer, Vec::new());
         }
+        if let Some(notes) = &mut self.notes {
+            notes.on_table(table, &touched.named(), self.caller.moment(), &answer, &self.shared);
+        }
         answer
+    }
+
+    /// The bound that stood against the same call when it was recorded.
+    fn denied_before(&mut self, table: &Arc<Table>, touched: &Touched) -> Option<&'static str> {
+        let given = self.source.given()?;
+        given.denies(&self.shared.tables.name_of(table)?, &touched.named())
     }
 
     pub(super) fn count_objects(&mut self, table: &Arc<Table>) -> u64 {
@@ -143,9 +194,15 @@ impl HostState {
             let past = shadow.meet(id).past;
             return shadow.table(table, &self.shared.limits).count(past);
         }
-        let count = table.count(&self.caller);
+        let mut count = table.count(&self.caller);
         if let Some(tape) = &mut self.tape {
             tape.called(id, self.caller.moment(), &Ok(count), Vec::new());
+        }
+        if let Some(notes) = &mut self.notes {
+            notes.on_size(table, &self.shared);
+        }
+        if let (Some(given), Some(name)) = (self.source.given(), self.shared.tables.name_of(table)) {
+            count += given.unseen(&name);
         }
         count
     }
@@ -170,7 +227,14 @@ impl HostState {
             };
             return Ok(shadow.scope(scope).write(past, group, pids.iter().copied().filter(lives), true));
         }
+        if let Some(given) = self.source.given() {
+            given.revive(pids, &self.shared.sessions);
+        }
         let answer = scope.join(&self.caller, group, pids, &mut dead);
+        if let Some(notes) = &mut self.notes {
+            notes.on_dead(&dead);
+            notes.on_group(scope, group, false, true, self.caller.moment());
+        }
         if let Some(tape) = &mut self.tape {
             tape.called(id, self.caller.moment(), &answer, dead);
         }
@@ -185,6 +249,7 @@ impl HostState {
         named: impl Hash,
         call: impl FnOnce(&Arc<Scope>, &Caller) -> Allowed<T>,
         in_shadow: impl FnOnce(&mut ScopeOverlay, Past) -> T,
+        note: impl FnOnce(&mut Notes, &Arc<Scope>, u64, &Shared),
     ) -> Allowed<T> {
         if !self.is_watched() {
             return call(scope, &self.caller);
@@ -199,28 +264,31 @@ impl HostState {
         if let Some(tape) = &mut self.tape {
             tape.called(id, self.caller.moment(), &answer, Vec::new());
         }
+        if let Some(notes) = &mut self.notes {
+            note(notes, scope, self.caller.moment(), &self.shared);
+        }
         answer
     }
 
-    /// What chance gives, or gave to the live instance.
-    pub(super) fn by_chance<T: Clone>(
+    /// What chance gives, or gave to the live instance; where it is taped and where it is noted.
+    pub(super) fn by_chance(
         &mut self,
-        kind: impl FnOnce(&mut Chance) -> &mut VecDeque<T>,
-        real: impl FnOnce() -> T,
-    ) -> T {
-        match (&mut self.stage, &mut self.tape) {
-            (Stage::Shadow(shadow), _) => {
-                let taped = shadow.tape.as_mut().and_then(|tape| kind(&mut tape.chance).pop_front());
-                taped.unwrap_or_else(real)
-            }
-            (_, Some(tape)) => {
-                let given = real();
-                tape.weigh(size_of::<T>());
-                kind(&mut tape.chance).push_back(given.clone());
-                given
-            }
-            _ => real(),
+        taped: impl FnOnce(&mut Chance) -> &mut VecDeque<u64>,
+        noted: impl FnOnce(&mut Met) -> &mut Vec<u64>,
+        real: impl FnOnce(&mut Source) -> u64,
+    ) -> u64 {
+        if let Stage::Shadow(shadow) = &mut self.stage {
+            let taped = shadow.tape.as_mut().and_then(|tape| taped(&mut tape.chance).pop_front());
+            return taped.unwrap_or_else(|| real(&mut self.source));
         }
+        let given = real(&mut self.source);
+        if let Some(tape) = &mut self.tape {
+            tape.gave(taped, given);
+        }
+        if let Some(notes) = &mut self.notes {
+            noted(&mut notes.met).push(given);
+        }
+        given
     }
 }
 

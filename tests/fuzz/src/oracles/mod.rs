@@ -14,6 +14,7 @@ pub mod poll_head;
 pub mod query;
 pub mod token;
 pub mod topic;
+pub mod trace;
 
 mod head;
 mod world;
@@ -22,7 +23,7 @@ mod world;
 pub type Oracle = fn(&[u8]);
 
 /// All of them by the names of their targets.
-pub const ALL: [(&str, Oracle); 13] = [
+pub const ALL: [(&str, Oracle); 14] = [
     ("topic", topic::check),
     ("pattern", pattern::check),
     ("pid", pid::check),
@@ -36,4 +37,5 @@ pub const ALL: [(&str, Oracle); 13] = [
     ("component", component::check),
     ("contract", contract::check),
     ("credentials", credentials::check),
+    ("trace", trace::check),
 ];

@@ -17,6 +17,7 @@ use crate::session::ExitReason;
 use crate::shared::Shared;
 use crate::swap::ArcSwap;
 use crate::topic::Topic;
+use crate::trace::Recorder;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -74,7 +75,7 @@ impl LaneThread {
             set_aside,
             sight: Sight,
             published: plugin.generation.clone(),
-            guests: Guests::new(0, plugin.generation(), shared.clone()),
+            guests: Guests::new(0, Arc::new(Recorder), plugin.generation(), shared.clone()),
             metrics: PluginMetrics::default(),
             shared,
             volley: Volley,

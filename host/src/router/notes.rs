@@ -1,0 +1,241 @@
+//! What a rule met with while it routed one event, for a trace: what each key and group had before the rule touched it,
+//! and what after; and what time and chance gave it.
+//!
+//! All is looked up right after each call, as it was at the moment at which the call saw it (`history`): so other lanes
+//! can't get in between, and a call costs nothing more while nobody records.
+
+use crate::denied::{Allowed, Denied};
+use crate::event::Payload;
+use crate::groups::Scope;
+use crate::history::{NOBODY, Past, Since};
+use crate::pid::Pid;
+use crate::shared::Shared;
+use crate::tables::Table;
+use crate::topic::Topic;
+use crate::trace::{Cancelled, Data, Denial, GroupTouch, Membership, Met, Opened, Page, TableTouch, Term, Timer};
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// What a call on a table names, and does.
+pub(super) struct Named<'a> {
+    /// As the contract calls it.
+    pub(super) call: &'static str,
+    pub(super) reads: bool,
+    pub(super) writes: bool,
+    pub(super) keys: &'a [Vec<u8>],
+    /// A part of a walk.
+    pub(super) page: Option<OfWalk<'a>>,
+}
+
+/// Prefix, beyond which key, how many objects.
+type OfWalk<'a> = (&'a [u8], Option<&'a [u8]>, u32);
+
+/// One event's notes.
+pub(crate) struct Notes {
+    since: Since,
+    event: u64,
+    tables: IndexMap<(usize, Vec<u8>), OnKey>,
+    groups: IndexMap<(usize, Vec<u8>), OnGroup>,
+    /// What needs no looking up.
+    pub(super) met: Met,
+    /// There was no room for all of it.
+    is_torn: bool,
+}
+
+struct OnKey {
+    table: Arc<Table>,
+    before: Vec<Vec<u8>>,
+    reads: bool,
+    writes: bool,
+    raced: bool,
+}
+
+struct OnGroup {
+    scope: Arc<Scope>,
+    before: Vec<u64>,
+    reads: bool,
+    writes: bool,
+    raced: bool,
+}
+
+impl Notes {
+    pub(super) fn begin(since: Since, event: u64) -> Box<Self> {
+        Box::new(Self {
+            since,
+            event,
+            tables: IndexMap::new(),
+            groups: IndexMap::new(),
+            met: Met::default(),
+            is_torn: false,
+        })
+    }
+
+    fn at(&self, moment: u64, event: u64) -> Past {
+        // A call that was refused at once has seen nothing, and says when the one before it saw something.
+        Past { moment: moment.max(self.since.moment()), event }
+    }
+
+    fn weigh(&mut self, bytes: usize) {
+        self.is_torn |= !self.since.take_room(bytes as u64);
+    }
+
+    /// A table was opened, or is used; its full name.
+    pub(super) fn on_open(&mut self, table: &Arc<Table>, shared: &Shared) -> String {
+        let name = name_of(table, shared);
+        let opened = || Opened { kind: table.kind().into(), owner: table.owner().to_string() };
+        self.met.opened.entry(name.clone()).or_insert_with(opened);
+        name
+    }
+
+    /// A call on a table was made.
+    pub(super) fn on_table<T>(
+        &mut self,
+        table: &Arc<Table>,
+        named: &Named<'_>,
+        moment: u64,
+        answer: &Allowed<T>,
+        shared: &Shared,
+    ) {
+        let as_seen = self.at(moment, NOBODY);
+        self.on_open(table, shared);
+        for key in named.keys {
+            let seen = table.values_before(as_seen, key);
+            self.on_key(table, key, seen, named.reads, named.writes, moment);
+        }
+        if let Some((prefix, after, limit)) = named.page {
+            // One key more than the page has: it says that there is another page.
+            let page = table.page_before(as_seen, prefix, after, limit as usize, |_| false);
+            let mut left = limit as usize;
+            for (key, seen) in page {
+                let is_on_it = left > 0;
+                left = left.saturating_sub(seen.len());
+                self.on_key(table, &key, seen, is_on_it, false, moment);
+            }
+            let (table, prefix, after) = (self.on_open(table, shared), Term::from(prefix), after.map(Term::from));
+            self.met.pages.push(Page { table, prefix, after, limit });
+        }
+        if let Err(Denied::Limit(limit)) = answer {
+            let keys = named.keys.iter().map(|key| Term(key.clone())).collect();
+            let (call, table, limit) = (named.call.into(), self.on_open(table, shared), (*limit).into());
+            self.met.denied.push(Denial { call, table, keys, limit });
+        }
+    }
+
+    fn on_key(
+        &mut self,
+        table: &Arc<Table>,
+        key: &Vec<u8>,
+        seen: Vec<Vec<u8>>,
+        reads: bool,
+        writes: bool,
+        moment: u64,
+    ) {
+        let bytes = seen.iter().map(Vec::len).sum::<usize>() + key.len() + size_of::<OnKey>();
+        let of_others = self.at(moment, self.event);
+        let id = (Arc::as_ptr(table).addr(), key.clone());
+        if let Some(touch) = self.tables.get_mut(&id) {
+            touch.reads |= reads;
+            touch.writes |= writes;
+            touch.raced |= table.values_before(of_others, key) != touch.before;
+        } else {
+            self.tables.insert(id, OnKey { table: table.clone(), before: seen, reads, writes, raced: false });
+            self.weigh(bytes);
+        }
+    }
+
+    /// The size of a table was asked for.
+    pub(super) fn on_size(&mut self, table: &Arc<Table>, shared: &Shared) {
+        let before = table.count_before(self.at(0, NOBODY));
+        let name = self.on_open(table, shared);
+        self.met.sizes.entry(name).or_insert(before);
+    }
+
+    /// A call on a group was made.
+    pub(super) fn on_group(&mut self, scope: &Arc<Scope>, group: &[u8], reads: bool, writes: bool, moment: u64) {
+        let of_others = self.at(moment, self.event);
+        let id = (Arc::as_ptr(scope).addr(), group.to_vec());
+        if let Some(touch) = self.groups.get_mut(&id) {
+            touch.reads |= reads;
+            touch.writes |= writes;
+            touch.raced |= members(scope, of_others, group) != touch.before;
+        } else {
+            let before = members(scope, self.at(moment, NOBODY), group);
+            let bytes = size_of_val(&*before) + group.len() + size_of::<OnGroup>();
+            self.groups.insert(id, OnGroup { scope: scope.clone(), before, reads, writes, raced: false });
+            self.weigh(bytes);
+        }
+    }
+
+    /// What a PID is a member of was asked for.
+    pub(super) fn on_memberships(&mut self, scope: &Arc<Scope>, pid: u64, moment: u64, shared: &Shared) {
+        let groups = scope.groups_before(self.at(moment, NOBODY), pid);
+        let Some(pid) = Pid::from_bits(pid) else { return };
+        let groups = groups.into_iter().map(Term).collect();
+        self.met.memberships.push(Membership { scope: scope_name(scope, shared), pid, groups });
+    }
+
+    /// These had ended when they were to join.
+    pub(super) fn on_dead(&mut self, dead: &[u64]) {
+        self.met.dead.extend(pids(dead));
+    }
+
+    /// A timer was to be set.
+    pub(super) fn on_timer(&mut self, delay_ms: u64, topic: &Topic, data: &Payload, set: &Allowed<u64>) {
+        self.weigh(data.len() + size_of::<Timer>());
+        let limit = if let Err(Denied::Limit(limit)) = set { Some((*limit).to_owned()) } else { None };
+        if set.is_ok() || limit.is_some() {
+            let (id, topic, data) = (set.as_ref().ok().copied(), topic.to_string(), Data(data.clone()));
+            self.met.timers.push(Timer { id, limit, delay_ms, topic, data });
+        }
+    }
+
+    /// A timer was to be cancelled.
+    pub(super) fn on_cancel(&mut self, id: u64, was_waiting: bool) {
+        self.met.cancelled.push(Cancelled { id, was_waiting });
+    }
+
+    /// All of it, once the rule has answered; none if there was no room for all of it.
+    pub(crate) fn finish(mut self: Box<Self>, shared: &Shared) -> Option<Met> {
+        let now = self.since.now();
+        let (as_is, of_others) = (self.at(now, NOBODY), self.at(now, self.event));
+        let mut met = std::mem::take(&mut self.met);
+        for ((_, key), touch) in std::mem::take(&mut self.tables) {
+            let OnKey { table, before, reads, writes, raced } = touch;
+            let raced = raced || (writes && table.values_before(of_others, &key) != before);
+            let after = writes.then(|| terms(table.values_before(as_is, &key)));
+            let (table, key, before) = (name_of(&table, shared), Term(key), terms(before));
+            met.tables.push(TableTouch { table, key, read: reads, before, after, raced });
+        }
+        for ((_, group), touch) in std::mem::take(&mut self.groups) {
+            let OnGroup { scope, before, reads, writes, raced } = touch;
+            let raced = raced || (writes && members(&scope, of_others, &group) != before);
+            let after = writes.then(|| pids(&members(&scope, as_is, &group)).collect());
+            let (scope, before) = (scope_name(&scope, shared), pids(&before).collect());
+            let group = Term(group);
+            met.groups.push(GroupTouch { scope, group, read: reads, named: false, before, after, raced });
+        }
+        (!self.is_torn && !self.since.is_lost()).then_some(met)
+    }
+}
+
+fn terms(values: Vec<Vec<u8>>) -> Vec<Term> {
+    values.into_iter().map(Term).collect()
+}
+
+fn pids(bits: &[u64]) -> impl Iterator<Item = Pid> {
+    bits.iter().filter_map(|bits| Pid::from_bits(*bits))
+}
+
+fn members(scope: &Scope, past: Past, group: &[u8]) -> Vec<u64> {
+    let mut members: Vec<u64> = scope.members_before(past, group).into_iter().collect();
+    members.sort_unstable();
+    members
+}
+
+fn name_of(table: &Arc<Table>, shared: &Shared) -> String {
+    shared.tables.name_of(table).unwrap_or_default()
+}
+
+fn scope_name(scope: &Arc<Scope>, shared: &Shared) -> String {
+    shared.groups.name_of(scope).unwrap_or_default()
+}

@@ -1,0 +1,173 @@
+//! Where an instance has time and chance from: this machine, or for a replay what it is given.
+
+use crate::clock;
+use crate::denied::{Allowed, Denied};
+use crate::limits;
+use crate::pid::Pid;
+use crate::router::notes::Named;
+use crate::sessions::Sessions;
+use crate::trace::{Denial, EventLine, Kind, Met};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+/// What a timer that is set beyond what is given is called: no real one is as large, and JavaScript can hold it.
+const MADE_UP_IDS: u64 = 1 << 52;
+
+/// One of the two.
+pub(crate) enum Source {
+    /// This machine.
+    Host,
+    /// What the live rule met with.
+    Given(Box<Given>),
+}
+
+/// What one event is given. Beyond it time stands still, and chance has the number of the event as its seed.
+#[derive(Default)]
+pub(crate) struct Given {
+    system_ms: Clock,
+    monotonic_us: Clock,
+    random: VecDeque<u64>,
+    beyond: Option<StdRng>,
+    timers: VecDeque<Allowed<u64>>,
+    made_up: HashSet<u64>,
+    cancelled: HashMap<u64, bool>,
+    /// Who has ended; everybody else that a rule wants in a group lives.
+    dead: HashSet<Pid>,
+    denied: Vec<Denial>,
+    /// How many objects a table has that are not in the trace.
+    unseen: BTreeMap<String, u64>,
+}
+
+/// Gives its times one after the other, then the last one again and again.
+#[derive(Default)]
+struct Clock {
+    last: u64,
+    next: VecDeque<u64>,
+}
+
+impl Clock {
+    fn new(last: u64, next: &[u64]) -> Self {
+        Self { last, next: next.iter().copied().collect() }
+    }
+
+    fn read(&mut self) -> u64 {
+        self.last = self.next.pop_front().unwrap_or(self.last);
+        self.last
+    }
+}
+
+impl Given {
+    /// What the trace has of an event.
+    pub(crate) fn of(line: &EventLine) -> Self {
+        let Met { system_ms, monotonic_us, random, timers, cancelled, dead, denied, .. } = &line.met;
+        let timer = |timer: &crate::trace::Timer| match (timer.id, &timer.limit) {
+            (Some(id), _) => Ok(id),
+            (None, limit) => Err(Denied::Limit(bound(limit.as_deref().unwrap_or_default()))),
+        };
+        Self {
+            system_ms: Clock::new(line.time_ms, system_ms),
+            monotonic_us: Clock::new(0, monotonic_us),
+            random: random.iter().copied().collect(),
+            beyond: Some(StdRng::seed_from_u64(line.event)),
+            timers: timers.iter().map(timer).collect(),
+            made_up: HashSet::new(),
+            cancelled: cancelled.iter().map(|cancelled| (cancelled.id, cancelled.was_waiting)).collect(),
+            // Whoever's exit it is has ended, whether the live rule tried or not.
+            dead: dead.iter().copied().chain(line.sender.filter(|_| line.kind == Kind::Exit)).collect(),
+            denied: denied.clone(),
+            unseen: unseen(&line.met),
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        let beyond = &mut self.beyond;
+        self.random.pop_front().unwrap_or_else(|| beyond.as_mut().map_or(0, StdRng::random))
+    }
+
+    /// Sets no timer.
+    pub(super) fn set_timer(&mut self) -> Allowed<u64> {
+        let made_up = MADE_UP_IDS + self.made_up.len() as u64;
+        self.timers.pop_front().unwrap_or_else(|| {
+            self.made_up.insert(made_up);
+            Ok(made_up)
+        })
+    }
+
+    /// Whether the timer was still to fire.
+    pub(super) fn cancel(&self, timer: u64) -> bool {
+        self.cancelled.get(&timer).copied().unwrap_or_else(|| self.made_up.contains(&timer))
+    }
+
+    /// Lets those live that a rule wants in a group, unless they had ended.
+    pub(super) fn revive(&self, pids: &[u64], sessions: &Sessions) {
+        for pid in pids.iter().filter_map(|bits| Pid::from_bits(*bits)) {
+            if self.dead.contains(&pid) {
+                sessions.end(pid);
+            } else {
+                sessions.revive(pid);
+            }
+        }
+    }
+
+    /// The bound that stood against the same call on a table.
+    pub(super) fn denies(&self, table: &str, named: &Named<'_>) -> Option<&'static str> {
+        let same = |denial: &&Denial| {
+            denial.call == named.call
+                && denial.table == table
+                && denial.keys.iter().map(|key| &key.0).eq(named.keys.iter())
+        };
+        self.denied.iter().find(same).map(|denial| bound(&denial.limit))
+    }
+
+    /// How many objects a table has besides those that are there for the replay.
+    pub(super) fn unseen(&self, table: &str) -> u64 {
+        self.unseen.get(table).copied().unwrap_or(0)
+    }
+}
+
+fn unseen(met: &Met) -> BTreeMap<String, u64> {
+    let seen = |table: &str| {
+        let of_table = met.tables.iter().filter(|touch| touch.table == table);
+        of_table.map(|touch| touch.before.len() as u64).sum()
+    };
+    met.sizes.iter().map(|(table, size)| (table.clone(), size.saturating_sub(seen(table)))).collect()
+}
+
+/// The name of a bound as rules are told it.
+fn bound(name: &str) -> &'static str {
+    let own = ["max-objects", "max-bytes"].into_iter();
+    let all = limits::TABLE.iter().map(|(name, ..)| *name).chain(own);
+    all.into_iter().find(|known| *known == name).unwrap_or("a bound of the server that recorded it")
+}
+
+impl Source {
+    pub(super) fn system_ms(&mut self) -> u64 {
+        match self {
+            Self::Host => clock::unix_ms(),
+            Self::Given(given) => given.system_ms.read(),
+        }
+    }
+
+    pub(super) fn monotonic_us(&mut self) -> u64 {
+        match self {
+            Self::Host => clock::now_us(),
+            Self::Given(given) => given.monotonic_us.read(),
+        }
+    }
+
+    pub(super) fn random(&mut self) -> u64 {
+        match self {
+            Self::Host => rand::random(),
+            Self::Given(given) => given.random(),
+        }
+    }
+
+    /// What is given; none when this machine is the source.
+    pub(super) fn given(&mut self) -> Option<&mut Given> {
+        match self {
+            Self::Host => None,
+            Self::Given(given) => Some(given),
+        }
+    }
+}
