@@ -164,7 +164,7 @@ fn each_transport_by_the_switch() {
         bob.sees(&as_seen(false));
     }
     // A tab that is loaded again comes back as who it was, in the way that it had.
-    ann.page.value("location.reload()");
+    ann.page.go(&url(&server));
     ann.page.wait_for_text("#state", "Connected by long polls");
     ann.page.wait_for_text("#me", "Ann");
     ann.page.wait_for_text("[role=log]", &said.last().expect("a line").1);
@@ -493,7 +493,7 @@ fn where_tokens_are_wanted_the_page_asks_for_one() {
         ann.page.wait_for_text("[role=log]", way);
     }
     // What opens everything is not kept, so a tab that is loaded again asks anew.
-    ann.page.value("location.reload()");
+    ann.page.go(&url(&server));
     ann.page.wait_for("document.activeElement?.id === 'name'");
     assert_eq!(ann.page.value("JSON.stringify(sessionStorage).includes('eyJ')"), false);
 }
