@@ -48,6 +48,54 @@ fn python() {
     converse(&topic, &room);
 }
 
+/// Builds a rule of one file, with no tools but those that are named.
+fn fails(name: &str, text: &str, path: &str) -> String {
+    let rule = Scratch::new();
+    rule.file(name, text);
+    let output = volley().args(["plugin", "build"]).arg(rule.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
+    let output = output.expect("volley plugin");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_helps() {
+    let nothing = Scratch::new();
+    let path = nothing.path().to_str().expect("UTF-8");
+    for (name, text, advice) in [
+        ("rule.c", "", "apt-get install clang"),
+        ("package.json", r#"{"type":"module"}"#, "apt-get install nodejs npm"),
+        ("package.json", "{}", r#"say "type": "module""#),
+        ("pyproject.toml", "", "there is no rule.py"),
+        ("README.md", "", "Cargo.toml (rust), rule.c (c), package.json (js), pyproject.toml (python)"),
+    ] {
+        let said = fails(name, text, path);
+        assert!(said.contains(advice), "{name}: {said}");
+    }
+    let python = Scratch::new();
+    python.file("pyproject.toml", "");
+    python.file("rule.py", "");
+    let built = volley().args(["plugin", "build"]).arg(python.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
+    let said = built.expect("volley plugin").stderr;
+    assert!(String::from_utf8_lossy(&said).contains("pip install componentize-py"), "{}", said.escape_ascii());
+}
+
+#[test]
+fn a_mistake_in_c_is_told_in_clangs_words_and_wasi_is_refused() {
+    if Command::new("clang").arg("--version").output().is_err() {
+        assert!(std::env::var_os("VOLLEY_TEST_CLANG").is_none(), "clang is to be there");
+        return say("SKIPPED: mistakes in C: clang is not installed (.ci/run does that)");
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    let said = fails("rule.c", "#include \"volley.h\"\nint x = not_there;\n", &path);
+    assert!(said.contains("rule.c:2:9: error") && said.contains("clang's own words are above"), "{said}");
+    let topic = std::fs::read_to_string(workspace().join("examples/rules/c/topic/rule.c")).expect("the rule");
+    let wasi = "__attribute__((import_module(\"wasi_snapshot_preview1\"), import_name(\"sched_yield\"))) int yield(void);\n";
+    let asks = topic.replace("return answer;", "yield();\n    return answer;").replace("const volley_info", &(wasi.to_owned() + "const volley_info"));
+    let said = fails("rule.c", &asks, &path);
+    assert!(said.contains("wasi_snapshot_preview1"), "{said}");
+}
+
 /// The folder in which that tool is. None, with words, where nobody has promised it.
 fn tools(language: &str, tool: &str) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("VOLLEY_TEST_LANGUAGES").map(PathBuf::from) else {
