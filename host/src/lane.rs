@@ -4,11 +4,14 @@
 //! has queued up, routes each event, and fires one volley for the lot: under load the batches grow, and each response
 //! carries several messages. Before each event it looks whether a new generation was published, or somebody called.
 
+mod alone;
 mod control;
 mod guests;
 mod queue;
 mod slow;
 mod thread;
+
+pub use alone::LaneAlone;
 
 use crate::event::Event;
 use crate::generation::Generation;

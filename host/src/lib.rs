@@ -90,8 +90,9 @@ pub mod changes;
 pub mod deploy;
 pub mod dev;
 pub mod watch;
-// From the outside: what operators and clients call.
+// From the outside: what operators and clients call, and what authors of rules do without a server.
 pub mod admin_client;
+pub mod author;
 pub mod commands;
 pub mod http_client;
 pub mod oci;
@@ -105,6 +106,7 @@ pub mod histogram;
 pub mod log_lines;
 pub mod metrics;
 pub mod plugin_logs;
+pub mod standstill;
 pub mod toolchain;
 
 #[cfg(test)]

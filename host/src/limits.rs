@@ -33,6 +33,11 @@ macro_rules! limits {
                 match name { $(stringify!($name) => self.$name = value,)* _ => return false }
                 true
             }
+
+            /// The bound of that name; none when there is none.
+            pub fn get(&self, name: &str) -> Option<u64> {
+                match name { $(stringify!($name) => Some(self.$name),)* _ => None }
+            }
         }
     };
 }
@@ -328,7 +333,9 @@ mod tests {
             assert!(name.ends_with("_max") || name.ends_with("_ms"), "{name} says no unit");
             assert!(description.trim().ends_with('.'), "{name} is described in sentences");
             assert!(limits.set(name, *default), "{name}");
+            assert_eq!(limits.get(name), Some(*default));
         }
+        assert_eq!(limits.get("no_such_limit"), None);
         assert!(!limits.set("no_such_limit", 1));
     }
 }

@@ -1,7 +1,8 @@
-//! Builds a rule's Rust crate into a WebAssembly component: what `volley plugin build DIR [-o FILE]` does.
+//! Builds a rule into a WebAssembly component: what `volley plugin build DIR [-o FILE]` does. `language.rs` says in what it
+//! is written, by what lies in its folder; whatever the language, one place looks at what came out.
 //!
-//! A component is compiled for `wasm32-unknown-unknown` and linked by `wasm-component-ld`, so it asks for nothing but
-//! what `wit/` gives it: no WASI. The bytes depend on the sources and on the toolchain alone, not on the folder, the
+//! A rule in Rust is compiled for `wasm32-unknown-unknown` and linked by `wasm-component-ld`, so it asks for nothing but
+//! what `wit/` gives it: no WASI. Its bytes depend on the sources and on the toolchain alone, not on the folder, the
 //! caller's `RUSTFLAGS` or profile. `compiler.rs` says in which order a compiler is looked for; two variables of the
 //! environment change it:
 //!
@@ -14,12 +15,14 @@ mod command;
 mod compiler;
 mod component;
 mod debian;
+mod language;
 mod linker;
 mod names;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+pub use language::Language;
 
 /// A component that has been built.
 #[derive(Debug)]
@@ -34,16 +37,29 @@ pub struct Built {
     pub toolchain: String,
 }
 
-/// Builds the crate in `dir` and checks that a component came out; copies it to `out` if that is given.
+/// Builds the rule in `dir` and checks that a component came out; copies it to `out` if that is given.
 pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
     // Canonical, because the folders that are kept out of the bytes have to match what cargo sees.
     let dir = dir.canonicalize().with_context(|| format!("no such folder: {}", dir.display()))?;
-    let tools = Tools::find(&dir)?;
-    let made = cargo::build(&dir, &tools.compiler, &tools.linker)?;
-    let component = component::read(&made)?;
-    let path = out.map_or(made, Path::to_owned);
+    let Made { file, toolchain } = match Language::of(&dir)? {
+        Language::Rust => rust(&dir)?,
+    };
+    let component = component::read(&file)?;
+    let path = out.map_or(file, Path::to_owned);
     component.write(&path)?;
-    Ok(Built { path, size: component.size(), sha256: component.sha256(), toolchain: tools.describe() })
+    Ok(Built { path, size: component.size(), sha256: component.sha256(), toolchain })
+}
+
+/// What a language's tools have made, and their names.
+struct Made {
+    file: PathBuf,
+    toolchain: String,
+}
+
+fn rust(dir: &Path) -> Result<Made> {
+    let tools = Tools::find(dir)?;
+    let file = cargo::build(dir, &tools.compiler, &tools.linker)?;
+    Ok(Made { file, toolchain: tools.describe() })
 }
 
 /// Names what would build a crate in `dir`: the compiler, the origin of its std, the linker and the profile, a line

@@ -79,6 +79,7 @@ mod trap_policy; // who routes what a rule failed on
 
 // The program.
 mod admin; // what operators can look at
+mod authors; // new rules, checked and inspected
 mod cli; // help, wrong usage, the ready line
 mod commanded; // a real server, operated with the commands
 mod commands; // what the commands that speak to a server share
@@ -89,6 +90,7 @@ mod drain; // SIGTERM
 mod operate; // commands that change a running server
 mod operators; // the admin token
 mod registries; // components in OCI registries
+mod rehearsals; // recorded events, played to rules
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 

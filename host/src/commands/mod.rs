@@ -3,14 +3,14 @@
 
 mod answers;
 mod client;
-mod layout;
+pub(crate) mod layout;
 mod logs;
 mod operator;
 mod plugins;
 mod poll;
 mod progress;
 mod publish;
-mod push;
+pub(crate) mod push;
 mod routes;
 mod sessions;
 mod shadow;
@@ -41,7 +41,7 @@ pub enum Command {
 /// The command line asked for what makes no sense together: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct WrongUsage(String);
+pub struct WrongUsage(pub(crate) String);
 
 impl Command {
     /// Does it.

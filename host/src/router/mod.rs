@@ -1,7 +1,8 @@
 //! Rules: the only module that names wasmtime.
 //!
 //! `engine` compiles a component into a `Rule` once `mismatches` has found that it was built for this contract; `guest`
-//! is one instance of it; `host` is what the rule may ask of the server, one file an interface.
+//! is one instance of it; `host` is what the rule may ask of the server, one file an interface. `outline` and `wit_text`
+//! say what a component imports and exports, for people.
 
 mod contract;
 mod engine;
@@ -10,10 +11,14 @@ mod guest;
 mod handles;
 mod host;
 mod mismatches;
+mod outline;
 mod tape;
+mod wit_text;
 
 pub use crate::fault::Fault;
 pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
-pub use mismatches::mismatches;
+pub use mismatches::{VERSION, mismatches};
+pub use outline::{Interface, Outline};
 pub use tape::Tape;
+pub use wit_text::wit_text;

@@ -6,6 +6,7 @@ use crate::denied::Denied;
 use crate::event;
 use crate::protocol::payload;
 use crate::router::contract::volley::router::erlang::{Error, Host, Payload};
+use crate::standstill;
 
 /// Random numbers of one call.
 const RAND_MAX: u32 = 1024;
@@ -20,7 +21,8 @@ impl Host for HostState {
     }
 
     fn rand(&mut self, count: u32) -> wasmtime::Result<Vec<u64>> {
-        Ok((0..count.min(RAND_MAX)).map(|_| self.by_chance(|chance| &mut chance.rand, rand::random)).collect())
+        let random = || standstill::random().unwrap_or_else(rand::random);
+        Ok((0..count.min(RAND_MAX)).map(|_| self.by_chance(|chance| &mut chance.rand, random)).collect())
     }
 
     fn send_after(&mut self, delay_ms: u64, topic: String, data: Payload) -> wasmtime::Result<Result<u64, Error>> {

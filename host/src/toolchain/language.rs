@@ -1,0 +1,77 @@
+//! What a rule can be written in. Another language is one more case here, and the compiler names the places that need one,
+//! too: what builds it, and what `volley plugin new` writes.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+/// A language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// A crate, built by cargo.
+    Rust,
+}
+
+impl Language {
+    /// All there are.
+    pub const ALL: &[Self] = &[Self::Rust];
+
+    /// As `--lang` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+        }
+    }
+
+    /// The file by which a rule's folder is known to be in it.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Rust => "Cargo.toml",
+        }
+    }
+
+    /// What the rule in that folder is written in.
+    pub fn of(dir: &Path) -> Result<Self> {
+        match Self::ALL.iter().find(|language| dir.join(language.sign()).is_file()) {
+            Some(language) => Ok(*language),
+            None => {
+                let signs = Self::ALL.iter().map(|language| format!("{} ({})", language.sign(), language.name()));
+                let signs = signs.collect::<Vec<_>>().join(", ");
+                bail!("{} holds no rule that can be built: there is none of {signs}", dir.display())
+            }
+        }
+    }
+}
+
+impl FromStr for Language {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|language| language.name() == text);
+        let all = || Self::ALL.iter().map(|language| language.name()).collect::<Vec<_>>().join(", ");
+        found.copied().ok_or_else(|| format!("this volley has nothing for {text:?}; there is: {}", all()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_language_is_known_by_its_name_and_by_its_file() {
+        for language in Language::ALL {
+            assert_eq!(language.name().parse(), Ok(*language));
+            let scratch = Scratch::new();
+            std::fs::write(scratch.path().join(language.sign()), "").unwrap();
+            assert_eq!(Language::of(scratch.path()).unwrap(), *language);
+        }
+        assert_eq!(
+            "cobol".parse::<Language>().unwrap_err().split(';').next(),
+            Some("this volley has nothing for \"cobol\"")
+        );
+        let empty = Scratch::new();
+        assert!(Language::of(empty.path()).unwrap_err().to_string().contains("Cargo.toml (rust)"));
+    }
+}
