@@ -51,14 +51,14 @@ fn what_is_as_expected_passes() {
     let (code, said) = play(&events, &[]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.contains("events.jsonl: ok, 24 steps, 15 compared; route p50 ") && said.contains("of 500 ms"),
+        said.contains("events.jsonl: ok, 24 steps, 16 compared; route p50 ") && said.contains("of 500 ms"),
         "{said}"
     );
     let (code, said) = play(&events, &["--json"]);
     assert_eq!(code, 0, "{said}");
     let found: Value = serde_json::from_str(&said).expect("JSON");
     let file = &found["files"][0];
-    assert_eq!((&found["passed"], &file["compared"]), (&true.into(), &15.into()));
+    assert_eq!((&found["passed"], &file["compared"]), (&true.into(), &16.into()));
     let us = |share: &str| file["route_us"][share].as_f64().unwrap_or_default();
     assert!(us("p50") > 0.0 && us("p50") <= us("p99") && us("p99") <= us("max"), "{file}");
     assert!(file["memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 65_536), "{file}");
@@ -138,7 +138,7 @@ fn what_came_is_accepted_in_place_and_is_the_same_in_each_run() {
             .starts_with("{\"publish\": \"ann\", \"data\": {\"do\": \"rand\", \"count\": 2}, \"expect\": {\"ann\": ["),
         "{random}"
     );
-    for words in ["\"<0.0.1>\"", "{\"$base64\": \"aGk=\"}", ", \"refused\": \"no\"}"] {
+    for words in ["\"sender\":1,\"time_ms\":1767225600000,", "{\"$base64\": \"aGk=\"}", ", \"refused\": \"no\"}"] {
         assert!(after.contains(words), "{words}: {after}");
     }
     assert_eq!(play(&events, &["--accept"]), (0, format!("{events}: 0 steps accepted\n")));
@@ -165,11 +165,12 @@ fn a_tenth_of_each_limit_is_survived_or_told() {
     let folder = Scratch::new();
     let events = room(
         &folder,
-        r#"{"publish": "ann", "data": {"do": "alloc", "mib": 20}, "expect": {"ann": ["$any"]}}
+        r#"{"publish": "ann", "data": {"do": "alloc", "mib": 8}, "expect": {"ann": ["$any"]}}
 {"publish": "ann", "data": {"do": "flood", "deliveries": 500}, "expect": {"...": true}}
 "#,
     );
-    let (code, said) = play(&events, &["--fault"]);
+    // Even a tenth of this is plenty on a machine that has other things to do.
+    let (code, said) = play(&events, &["--fault", "--limit", "route_ms_max=5000"]);
     assert_eq!(code, 0, "{said}");
     let row = |limit: &str| said.lines().find(|line| line.starts_with(limit)).unwrap_or_else(|| panic!("{said}"));
     assert!(row("instance_bytes_max").contains("events.jsonl:6: the plugin failed: "), "{said}");
@@ -179,7 +180,7 @@ fn a_tenth_of_each_limit_is_survived_or_told() {
         "{said}"
     );
     assert!(row("timers_max").ends_with("survives"), "{said}");
-    assert!(said.contains("one after the other, 2 of them are felt"), "{said}");
+    assert!(said.contains("with each of 21 limits at a tenth, one after the other, "), "{said}");
     // The other way round: an operator's own limits.
     let (code, said) = play(&events, &["--limit", "deliveries_max=100"]);
     assert!(code == 1 && said.contains("line 7") && said.contains("deliveries_max"), "{said}");

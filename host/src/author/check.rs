@@ -102,8 +102,7 @@ impl Findings {
         }
         if unfit.is_empty() {
             match compile(&component, &limits)? {
-                // The engine counts the rule's time as long as it is there.
-                Ok((_engine, rule)) => findings.run(&rule, config, &nobodys(limits)),
+                Ok(compiled) => findings.run(&compiled.rule, config, &nobodys(limits)),
                 Err(words) => findings.mismatches.extend(words),
             }
         } else {

@@ -46,11 +46,17 @@ impl ServerLimits {
     }
 }
 
-/// Compiles it. The engine keeps the rule's time as long as it is there.
-pub(super) fn compile(component: &[u8], limits: &Limits) -> anyhow::Result<Result<(Engine, Arc<Rule>), Vec<String>>> {
+/// A rule that can run. The engine keeps its time, and so has to stay as long as the rule.
+pub(super) struct Compiled {
+    pub(super) rule: Arc<Rule>,
+    _engine: Engine,
+}
+
+/// Compiles it; why it does not fit, if it does not.
+pub(super) fn compile(component: &[u8], limits: &Limits) -> anyhow::Result<Result<Compiled, Vec<String>>> {
     let engine = Engine::new(&Limits { instances_max: INSTANCES_MAX, ..limits.clone() })?;
     let rule = engine.compile(component);
-    Ok(rule.map(|rule| (engine, Arc::new(rule))))
+    Ok(rule.map(|rule| Compiled { rule: Arc::new(rule), _engine: engine }))
 }
 
 /// What rules run in: sessions, tables, groups and timers that nobody else has.

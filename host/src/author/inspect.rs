@@ -44,8 +44,8 @@ fn text(named: &Named, anatomy: &Anatomy, wit: &str) -> String {
     let mut text = format!("{}\n", plain(&named.file.display().to_string()));
     let mut row = |head: &str, words: &str| _ = writeln!(text, "  {head:<9} {}", plain(words));
     row("version", &crate::data::version_of(&named.bytes));
-    let (code, data, names) = (part("code"), part("data"), part("name"));
-    row("size", &format!("{} ({size} B): code {code}, data {data}, names of functions {names}", bytes(size)));
+    let (code, data, functions) = (part("code"), part("data"), part("name"));
+    row("size", &format!("{} ({size} B): code {code}, data {data}, names of functions {functions}", bytes(size)));
     row(
         "memory",
         &anatomy.memory().map_or_else(
@@ -84,7 +84,7 @@ fn plain_lines(text: &str) -> String {
 }
 
 fn json(named: &Named, outline: &Outline, anatomy: &Anatomy, wit: &str) -> Value {
-    let names = |all: &[crate::router::Interface]| all.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    let all_of = |all: &[crate::router::Interface]| all.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     let memory = |memory: Memory| json!({"initial_bytes": memory.initial_bytes, "max_bytes": memory.max_bytes});
     let modules = anatomy.modules.iter().map(|module| {
         json!({
@@ -105,8 +105,8 @@ fn json(named: &Named, outline: &Outline, anatomy: &Anatomy, wit: &str) -> Value
         "modules": modules.collect::<Vec<_>>(),
         "sections": anatomy.around,
         "contract": outline.contract(),
-        "imports": names(&outline.imports),
-        "exports": names(&outline.exports),
+        "imports": all_of(&outline.imports),
+        "exports": all_of(&outline.exports),
         "wit": wit,
     })
 }

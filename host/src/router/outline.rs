@@ -21,6 +21,9 @@ pub struct Interface {
 impl Outline {
     /// Of a component; words when it is none.
     pub fn of(component: &[u8]) -> Result<Self, String> {
+        if component.starts_with(b"\0asm\x01\0\0\0") {
+            return Err("it is a core module".into());
+        }
         let shape = Shape::read(component)?;
         let all = |names: &[&str], is_ours: &dyn Fn(&str) -> bool| {
             names.iter().map(|name| Interface { name: (*name).to_owned(), is_ours: is_ours(name) }).collect()
@@ -66,6 +69,6 @@ mod tests {
         }
         let outline = Outline::of(&other).unwrap();
         assert_eq!(outline.imports.iter().filter(|import| !import.is_ours).count(), 1);
-        assert!(Outline::of(b"nonsense").is_err());
+        assert!(Outline::of(b"nonsense").is_err() && Outline::of(b"\0asm\x01\0\0\0").is_err());
     }
 }

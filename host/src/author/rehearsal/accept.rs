@@ -40,15 +40,13 @@ fn edit(script: &Script, step: &Step, outcome: &Outcome) -> (Range<usize>, Strin
     let line = script.line(step);
     let (colon, comma) = if line.contains("\":") && !line.contains("\": ") { (":", ",") } else { (": ", ", ") };
     let said = said(step, outcome, colon, comma);
-    match &step.said {
-        Some(said_at) => (step.range.start + said_at.start..step.range.start + said_at.end, said),
-        None => {
-            // Before the bracket that ends the line.
-            let end = step.range.start + line.trim_end().len() - 1;
-            let end = script.text[..end].trim_end().len();
-            (end..end, format!("{comma}{said}"))
-        }
+    if let Some(said_at) = &step.said {
+        return (step.range.start + said_at.start..step.range.start + said_at.end, said);
     }
+    // Before the bracket that ends the line.
+    let end = step.range.start + line.trim_end().len() - 1;
+    let end = script.text[..end].trim_end().len();
+    (end..end, format!("{comma}{said}"))
 }
 
 fn said(step: &Step, outcome: &Outcome, colon: &str, comma: &str) -> String {

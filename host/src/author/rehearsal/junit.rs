@@ -1,4 +1,4 @@
-//! What came of it as JUnit's XML, which CI servers show: a suite a file, a case a step that is looked at.
+//! What came of it as the XML of `JUnit`, which CI servers show: a suite a file, a case a step that is looked at.
 
 use super::report::failure_lines;
 use super::script::Expected;

@@ -92,15 +92,14 @@ fn end_of_value(json: &str, begins: usize) -> usize {
                 }
             }
             _ if in_text => {}
+            b']' | b'}' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return at,
             b'[' | b'{' => depth += 1,
-            b']' | b'}' if depth == 0 => return at,
             b']' | b'}' => {
                 depth -= 1;
                 if depth == 0 {
                     return at + 1;
                 }
             }
-            b',' | b' ' | b'\t' | b'\r' | b'\n' | b':' if depth == 0 => return at,
             _ => {}
         }
     }

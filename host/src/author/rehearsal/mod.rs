@@ -7,6 +7,7 @@ mod accept;
 mod fault;
 mod junit;
 mod members;
+mod reading;
 mod report;
 mod script;
 mod stage;
@@ -73,7 +74,7 @@ pub struct Test {
     /// Print what came of it as JSON
     #[arg(long)]
     json: bool,
-    /// Write what came of it as JUnit's XML, too
+    /// Write what came of it as the XML that CI servers know from `JUnit`, too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// The route's config, as JSON, in place of what the files say
@@ -102,19 +103,19 @@ impl Test {
         // What is wrong with the files is told before anything is built.
         let scripts = self.scripts()?;
         let named = Named::find(&self.what)?;
-        let (_engine, rule) = match compile(&named.bytes, &limits)? {
+        let compiled = match compile(&named.bytes, &limits)? {
             Ok(compiled) => compiled,
             Err(words) => bail!("{} does not fit the contract:\n  - {}", named.file.display(), words.join("\n  - ")),
         };
         let config = self.config.as_deref();
-        let played: Vec<_> = scripts.iter().map(|script| play(&rule, script, config, &limits)).collect();
+        let played: Vec<_> = scripts.iter().map(|script| play(&compiled.rule, script, config, &limits)).collect();
         if let Some(file) = &self.junit {
             std::fs::write(file, junit::xml(&played)).with_context(|| format!("can't write {}", file.display()))?;
         }
         if self.accept {
             return accept(&played);
         }
-        let faults = if self.fault { fault::run(&rule, &played, config, &limits) } else { Vec::new() };
+        let faults = if self.fault { fault::run(&compiled.rule, &played, config, &limits) } else { Vec::new() };
         layout::say(&if self.json {
             report::json(&played, &faults, &limits).to_string()
         } else {

@@ -68,7 +68,7 @@ fn mistakes_are_told_with_line_and_column() {
         ),
         ("{}", "1:1: a line says one of open, join, publish, leave, exit, wait_ms, insert, table"),
         ("[]", "1:1: an object is expected: {…}"),
-        ("{\"open\": \"a\"", "1:13: this is no JSON: EOF while parsing an object"),
+        ("{\"open\": \"a\"", "1:12: this is no JSON: EOF while parsing an object"),
         ("{\"open\": \"a\", \"join\": \"a\"}", "1:15: a line says one thing, and this one says \"open\""),
         ("{\"open\": \"a\", \"expect\": {}}", "1:15: \"expect\" does not go with \"open\"; user, params may"),
         ("{\"open\": \"ann\", \"users\": 1}", "1:17: \"users\" does not go with \"open\"; user, params may"),
