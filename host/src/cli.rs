@@ -6,7 +6,7 @@ use crate::doctor::Doctor;
 use crate::limits::OWN_FILES;
 use crate::server::Server;
 use crate::topic::Pattern;
-use crate::{auth, bench, commands, signing, toolchain};
+use crate::{auth, author, bench, commands, signing, toolchain};
 use anyhow::Context as _;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
@@ -87,7 +87,8 @@ struct Dev {
     serve: Flags,
 }
 
-fn json(text: &str) -> Result<String, String> {
+/// A flag that is JSON, in its shortest form.
+pub fn json(text: &str) -> Result<String, String> {
     serde_json::from_str::<serde_json::Value>(text).map(|json| json.to_string()).map_err(|error| error.to_string())
 }
 
@@ -106,6 +107,8 @@ enum Plugin {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Author(Box<author::Author>),
     /// Name the toolchain that `build` would use here
     Toolchain,
     /// Make a key to sign components with
@@ -170,6 +173,7 @@ pub fn run() -> ExitCode {
             Err(bad) => return wrong(&bad),
         },
         Command::Plugin(Plugin::Build { dir, output }) => build(&dir, output.as_deref()),
+        Command::Plugin(Plugin::Author(author)) => author.run(),
         Command::Plugin(Plugin::Toolchain) => describe(),
         Command::Plugin(Plugin::Keygen { output }) => make_key(&output),
         Command::Plugin(Plugin::Sign { file, key }) => sign(&file, &key),

@@ -1,8 +1,10 @@
 //! Time as the server uses it: milliseconds since the process began, and since 1970.
 //!
 //! Where a few milliseconds do not matter, a connection or a session reads a coarse clock: one load instead of a call,
-//! several times in every delivery. The thread that counts the rules' epochs keeps it going.
+//! several times in every delivery. The thread that counts the rules' epochs keeps it going. On a thread where time stands
+//! still (`standstill`) all but the coarse clock stands still.
 
+use crate::standstill;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -37,15 +39,16 @@ pub fn coarse_unix_s() -> u64 {
 
 /// Milliseconds since the process began; monotonic.
 pub fn now_ms() -> u64 {
-    START.elapsed().as_millis() as u64
+    standstill::now_us().map_or_else(|| START.elapsed().as_millis() as u64, |us| us / 1000)
 }
 
 /// Microseconds since the process began; monotonic.
 pub fn now_us() -> u64 {
-    START.elapsed().as_micros() as u64
+    standstill::now_us().unwrap_or_else(|| START.elapsed().as_micros() as u64)
 }
 
 /// Milliseconds since 1970.
 pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    let real = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    standstill::unix_ms().unwrap_or_else(real)
 }

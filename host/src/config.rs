@@ -544,7 +544,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn limit(text: &str) -> Result<(String, u64), String> {
+/// `NAME=VALUE` of a limit that there is.
+pub fn limit(text: &str) -> Result<(String, u64), String> {
     let (name, value) = pair(text)?;
     let value = value.parse().map_err(|_| format!("{value:?} is not a whole number"))?;
     if limits::TABLE.iter().any(|(known, ..)| *known == name) {

@@ -4,6 +4,7 @@
 //! has queued up, routes each event, and fires one volley for the lot: under load the batches grow, and each response
 //! carries several messages. Before each event it looks whether a new generation was published, or somebody called.
 
+mod alone;
 mod control;
 mod draft;
 mod guests;
@@ -11,6 +12,8 @@ mod queue;
 mod sight;
 mod slow;
 mod thread;
+
+pub use alone::LaneAlone;
 
 use crate::busiest::Counted;
 use crate::event::Event;

@@ -100,8 +100,9 @@ pub mod onlookers;
 // What a trace of it says later.
 pub mod replay;
 
-// From the outside: what operators and clients call.
+// From the outside: what operators and clients call, and what authors of rules do without a server.
 pub mod admin_client;
+pub mod author;
 pub mod commands;
 pub mod http_client;
 pub mod oci;
@@ -116,6 +117,7 @@ pub mod histogram;
 pub mod log_lines;
 pub mod metrics;
 pub mod plugin_logs;
+pub mod standstill;
 pub mod toolchain;
 
 #[cfg(test)]

@@ -348,6 +348,7 @@ mod tests {
             assert!(limits.set(name, *default), "{name}");
             assert_eq!(limits.get(name), Some(*default), "{name}");
         }
+        assert_eq!(limits.get("no_such_limit"), None);
         assert!(!limits.set("no_such_limit", 1));
     }
 }

@@ -12,6 +12,7 @@ use crate::message::{Message, MessageBytes};
 use crate::pid::{CHUNK_SLOTS, GENERATION_MAX, Pid, SLOTS_MAX};
 use crate::rates::Slow;
 use crate::session::{AnswerTo, Owed, Parked, Session};
+use crate::standstill;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, OnceLock};
 use crate::token::Token;
@@ -529,7 +530,8 @@ impl Sessions {
     /// that somebody still holds.
     fn slot(&self, slot: u32) -> &Slot {
         let chunk = self.chunks[(slot / CHUNK_SLOTS) as usize].get_or_init(|| {
-            let random = || rand::random_range(0..GENERATION_MAX);
+            // Where time stands still, PIDs are the same in each run.
+            let random = || standstill::now_us().map_or_else(|| rand::random_range(0..GENERATION_MAX), |_| 0);
             (0..CHUNK_SLOTS).map(|_| Mutex::new(SlotState { generation: random(), session: None })).collect()
         });
         &chunk[(slot % CHUNK_SLOTS) as usize]

@@ -141,6 +141,13 @@ impl Timers {
         }
     }
 
+    /// The next one that is to fire by that time, and when, for whoever lets time pass by himself.
+    pub fn take_due(&self, by_ms: u64) -> Option<(u64, Timer)> {
+        let mut waiting = self.timetable.waiting.lock();
+        let key = waiting.due.keys().next().copied().filter(|(at_ms, _)| *at_ms <= by_ms)?;
+        waiting.take(key).map(|timer| (key.0, timer))
+    }
+
     /// How many are still to fire.
     pub fn count(&self) -> usize {
         self.timetable.waiting.lock().when.len()

@@ -88,6 +88,7 @@ mod trap_policy; // who routes what a rule failed on
 
 // The program.
 mod admin; // what operators can look at
+mod authors; // new rules, checked and inspected
 mod behind_nginx; // what comes through the nginx that `doctor` prints
 mod cli; // help, wrong usage, the ready line
 mod commanded; // a real server, operated with the commands
@@ -104,6 +105,7 @@ mod operators; // the admin token
 mod packaging; // files that a user copies
 mod pictures; // the dashboard of a busy server, for people to look at
 mod registries; // components in OCI registries
+mod rehearsals; // recorded events, played to rules
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 

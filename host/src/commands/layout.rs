@@ -12,23 +12,23 @@ const VERSION_DIGITS: usize = 12;
 const CELL_CHARS: usize = 60;
 
 /// Rows below their heads. The last column may be as wide as it likes.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     rows: Vec<Vec<String>>,
 }
 
 impl Columns {
     /// With these heads.
-    pub(super) fn of<const N: usize>(heads: [&str; N]) -> Self {
+    pub(crate) fn of<const N: usize>(heads: [&str; N]) -> Self {
         Self { rows: vec![heads.map(plain).to_vec()] }
     }
 
     /// One more row.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
     /// The rows as lines, or these words when there is none.
-    pub(super) fn text(&self, none: &str) -> String {
+    pub(crate) fn text(&self, none: &str) -> String {
         if self.rows.len() == 1 {
             return format!("{none}\n");
         }
@@ -46,7 +46,7 @@ impl Columns {
 }
 
 /// Writes to stdout.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     say_bytes(text.as_bytes())
 }
 
@@ -61,7 +61,7 @@ pub(super) fn say_bytes(text: &[u8]) -> anyhow::Result<()> {
 }
 
 /// `sha256:0123456789ab`, without what goes without saying.
-pub(super) fn version(version: &str) -> String {
+pub(crate) fn version(version: &str) -> String {
     plain(digits(version)).chars().take(VERSION_DIGITS).collect()
 }
 
@@ -76,7 +76,7 @@ pub(super) fn version_or_none(of: Option<&String>) -> String {
 }
 
 /// A size.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -91,7 +91,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// A time that a call took.
-pub(super) fn micros(us: Option<f64>) -> String {
+pub(crate) fn micros(us: Option<f64>) -> String {
     match us {
         None => "-".into(),
         Some(us) if us < 1e3 => format!("{us:.0} us"),
@@ -132,7 +132,7 @@ pub(super) fn value(value: &Value) -> String {
 }
 
 /// `1 row`, `2 rows`.
-pub(super) fn count(number: usize, of: &str) -> String {
+pub(crate) fn count(number: usize, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -4,14 +4,14 @@
 mod answers;
 mod client;
 mod explain;
-mod layout;
+pub(crate) mod layout;
 mod logs;
 mod operator;
 mod plugins;
 mod poll;
 mod progress;
 mod publish;
-mod push;
+pub(crate) mod push;
 mod record;
 mod replay;
 mod routes;
@@ -60,7 +60,7 @@ pub enum Command {
 /// The command line asked for what makes no sense together: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct WrongUsage(String);
+pub struct WrongUsage(pub(crate) String);
 
 /// What was compared differs, and that is said already: exit code 1.
 #[derive(Debug, thiserror::Error)]

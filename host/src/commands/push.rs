@@ -195,13 +195,13 @@ async fn build(dir: PathBuf) -> anyhow::Result<PathBuf> {
 }
 
 /// `FILE.sig`.
-fn signature_file(component: &Path) -> PathBuf {
+pub(crate) fn signature_file(component: &Path) -> PathBuf {
     let mut name = component.as_os_str().to_owned();
     name.push(".sig");
     name.into()
 }
 
-fn read_signature(file: &Path) -> anyhow::Result<String> {
+pub(crate) fn read_signature(file: &Path) -> anyhow::Result<String> {
     let size = std::fs::metadata(file).with_context(|| format!("can't read {}", file.display()))?.len();
     ensure!(size <= SIGNATURE_BYTES_MAX, "{} is too large for a signature", file.display());
     let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;

@@ -142,14 +142,14 @@ impl LaneThread {
         event.reply.send(Err(Unrouted::Busy));
     }
 
-    fn fire(&mut self) {
+    pub(super) fn fire(&mut self) {
         let fired = self.volley.fire(&self.shared.sessions, &self.shared.workers, &self.shared.limits);
         self.metrics.fired(&fired);
         self.volley.begin();
     }
 
     /// A mistake of ours fails one event too, and not the lane.
-    fn handle_contained(&mut self, event: &Event) -> Answer {
+    pub(super) fn handle_contained(&mut self, event: &Event) -> Answer {
         let handled = std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event)));
         let answer = handled.unwrap_or_else(|_| {
             self.guests.drop_all();

@@ -27,7 +27,7 @@ const WORDS_BYTES_MAX: usize = 200;
 /// The interfaces' names are this, the interface and a version.
 const PACKAGE: &str = "volley:router/";
 /// A component may be built for any patch of it.
-const VERSION: &str = "0.1";
+pub const VERSION: &str = "0.1";
 /// The world that has everything; a rule leaves out what it can't do.
 const WORLD: &str = "reversible-plugin";
 const HANDLER: &str = "handler";
@@ -133,13 +133,18 @@ struct Comparison<'a> {
     words: Vec<String>,
 }
 
-/// A name `volley:router/INTERFACE@VERSION`.
-fn of_package(name: &str) -> Option<(&str, &str)> {
+/// Whether this host has an interface that a rule imports.
+pub(super) fn may_import(name: &str) -> bool {
+    of_package(name).is_some_and(|(name, version)| is_ours(version) && CONTRACT.imports.contains_key(name))
+}
+
+/// The interface and the version that a name of the contract names.
+pub(super) fn of_package(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(PACKAGE)?.split_once('@')
 }
 
 /// Patches of a version differ in what is said about it, not in the types.
-fn is_ours(version: &str) -> bool {
+pub(super) fn is_ours(version: &str) -> bool {
     let patch = version.strip_prefix(VERSION).and_then(|rest| rest.strip_prefix('.'));
     patch.is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -1,7 +1,8 @@
 //! Rules: the only module that names wasmtime.
 //!
 //! `engine` compiles a component into a `Rule` once `mismatches` has found that it was built for this contract; `guest`
-//! is one instance of it; `host` is what the rule may ask of the server, one file an interface.
+//! is one instance of it; `host` is what the rule may ask of the server, one file an interface. `outline` and `wit_text`
+//! say what a component imports and exports, for people.
 
 mod contract;
 mod engine;
@@ -12,13 +13,17 @@ mod host;
 mod interfaces;
 mod mismatches;
 mod notes;
+mod outline;
 mod source;
 mod tape;
+mod wit_text;
 
 pub use crate::fault::Fault;
 pub use engine::{Engine, Rule};
 pub use guest::{Guest, Info, Mounted};
 pub use interfaces::Interfaces;
-pub use mismatches::mismatches;
+pub use mismatches::{VERSION, mismatches};
+pub use outline::{Interface, Outline};
 pub(crate) use source::Given;
 pub use tape::Tape;
+pub use wit_text::wit_text;

@@ -6,6 +6,7 @@ use crate::limits;
 use crate::pid::Pid;
 use crate::router::notes::Named;
 use crate::sessions::Sessions;
+use crate::standstill;
 use crate::trace::{Denial, EventLine, Kind, Met};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -158,7 +159,7 @@ impl Source {
 
     pub(super) fn random(&mut self) -> u64 {
         match self {
-            Self::Host => rand::random(),
+            Self::Host => standstill::random().unwrap_or_else(rand::random),
             Self::Given(given) => given.random(),
         }
     }

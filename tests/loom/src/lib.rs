@@ -54,6 +54,8 @@ pub mod routes;
 pub mod session;
 #[path = "../../../host/src/sessions.rs"]
 pub mod sessions;
+#[path = "../../../host/src/standstill.rs"]
+pub mod standstill;
 #[path = "../../../host/src/stream.rs"]
 pub mod stream;
 #[path = "../../../host/src/subscriptions.rs"]

@@ -1,0 +1,143 @@
+//! `--accept`: what came becomes what is expected, in place; all else in the file stays byte for byte.
+
+use super::script::{Action, Expected, Script, Step};
+use super::stage::{Outcome, Refused};
+use super::verdict::Verdict;
+use super::wanted::Wanted;
+use std::ops::Range;
+
+/// The file's new text, and how many steps have new expectations. In a file that expects nothing yet all steps get some;
+/// else only those that had other ones.
+pub(super) fn accepted(verdict: &Verdict<'_>) -> (String, usize) {
+    let script = verdict.script;
+    let is_new = script.checks() == 0;
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    for (at, (step, outcome)) in script.steps.iter().zip(&verdict.outcomes).enumerate() {
+        let failed = verdict.failures.iter().find(|failure| failure.at == at);
+        let wants =
+            failed.map_or(is_new && can_expect(&step.action) && outcome.trouble.is_empty(), |f| f.is_acceptable);
+        if wants {
+            edits.push(edit(script, step, outcome));
+        }
+    }
+    let count = edits.len();
+    let mut text = script.text.clone();
+    for (range, said) in edits.into_iter().rev() {
+        text.replace_range(range, &said);
+    }
+    (text, count)
+}
+
+fn can_expect(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Join { .. } | Action::Publish { .. } | Action::Leave { .. } | Action::Exit { .. } | Action::Wait { .. }
+    )
+}
+
+/// Which part of the file is replaced, and by what.
+fn edit(script: &Script, step: &Step, outcome: &Outcome) -> (Range<usize>, String) {
+    let line = script.line(step);
+    let (colon, comma) = if line.contains("\":") && !line.contains("\": ") { (":", ",") } else { (": ", ", ") };
+    let said = said(step, outcome, colon, comma);
+    if let Some(said_at) = &step.said {
+        return (step.range.start + said_at.start..step.range.start + said_at.end, said);
+    }
+    // Before the bracket that ends the line.
+    let end = step.range.start + line.trim_end().len() - 1;
+    let end = script.text[..end].trim_end().len();
+    (end..end, format!("{comma}{said}"))
+}
+
+fn said(step: &Step, outcome: &Outcome, colon: &str, comma: &str) -> String {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    if let Expected::Value(_) = step.expected {
+        return outcome.values.first().map_or_else(|| "null".into(), |value| text(value));
+    }
+    match &outcome.refused {
+        Some(Refused::Refused(words)) => return format!("\"refused\"{colon}{}", text(words)),
+        Some(Refused::Invalid(words)) => return format!("\"invalid\"{colon}{}", text(words)),
+        None => {}
+    }
+    let (before, others) = match &step.expected {
+        Expected::Messages { of, others } => (of.as_slice(), *others),
+        _ => (&[][..], false),
+    };
+    let mut members: Vec<String> = Vec::new();
+    let came_to = |name: &str| outcome.came.iter().find(|(to, _)| to == name).map_or(&[][..], |(_, came)| came);
+    for (name, wanted) in before {
+        let came = came_to(name).iter().enumerate();
+        let renewed = came.map(|(at, came)| wanted.get(at).map_or_else(|| came.said(), |w: &Wanted| w.renewed(came)));
+        members.push(format!("{}{colon}[{}]", text(name), renewed.collect::<Vec<_>>().join(comma)));
+    }
+    for (name, came) in outcome.came.iter().filter(|(name, _)| !others && !before.iter().any(|(b, _)| b == name)) {
+        let all: Vec<_> = came.iter().map(super::wanted::Came::said).collect();
+        members.push(format!("{}{colon}[{}]", text(name), all.join(comma)));
+    }
+    if others {
+        members.push(format!("\"...\"{colon}true"));
+    }
+    format!("\"expect\"{colon}{{{}}}", members.join(comma))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verdict::Measured;
+    use super::super::wanted::Came;
+    use super::*;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    fn came(name: &str, all: &[Value]) -> (String, Vec<Came>) {
+        let came = |data: &Value| Came { text: data.to_string(), data: data.clone(), is_binary: false };
+        (name.into(), all.iter().map(came).collect())
+    }
+
+    fn accept(text: &str, outcomes: Vec<Outcome>) -> (String, usize) {
+        let script = Script::parse(Path::new("a.jsonl"), text.into()).unwrap();
+        assert_eq!(script.steps.len(), outcomes.len());
+        accepted(&Verdict::of(&script, outcomes, Measured::default()))
+    }
+
+    #[test]
+    fn only_what_differs_is_written_and_all_else_stays() {
+        let before = concat!(
+            "{\"topic\":\"a\"}\r\n\n  {\"open\":\"ann\"}\r\n",
+            "{ \"publish\": null,\t\"expect\": {\"ann\": [{\"id\": \"$any\", \"n\": 1}], \"...\": true}, \"data\": 1 }\n",
+            "{\"publish\":null,\"data\":2,\"expect\":{\"ann\":[2]}}\n",
+            "{\"publish\":null,\"data\":3,\"refused\":\"never\"}\n",
+            "{\"publish\":null,\"data\":4}\n",
+            "{\"table\":{\"value\":null,\"name\":\"t\",\"key\":\"k\"}}",
+        );
+        let outcomes = || {
+            vec![
+                Outcome::default(),
+                Outcome { came: vec![came("ann", &[json!({"id": 7, "n": 2})])], ..Outcome::default() },
+                Outcome { came: vec![came("ann", &[json!(2)])], ..Outcome::default() },
+                Outcome { refused: Some(Refused::Invalid("no \"3\"".into())), ..Outcome::default() },
+                Outcome { came: vec![came("ann", &[json!(4)])], ..Outcome::default() },
+                Outcome { values: vec!["v".into()], ..Outcome::default() },
+            ]
+        };
+        let (after, count) = accept(before, outcomes());
+        let expected = before
+            .replace("[{\"id\": \"$any\", \"n\": 1}], \"...\"", "[{\"id\":\"$any\",\"n\":2}], \"...\"")
+            .replace("\"refused\":\"never\"", "\"invalid\":\"no \\\"3\\\"\"")
+            .replace("\"value\":null", "\"value\":\"v\"");
+        assert_eq!((after.as_str(), count), (expected.as_str(), 3));
+        assert_eq!(accept(&after, outcomes()), (after.clone(), 0), "what was accepted is what came");
+    }
+
+    #[test]
+    fn a_file_that_expects_nothing_yet_gets_all_of_it() {
+        let before = "{\"topic\": \"a\"}\n{\"open\": \"ann\"}\n{\"join\": \"ann\" }\n{\"wait_ms\": 1}\n";
+        let outcomes = vec![
+            Outcome::default(),
+            Outcome { came: vec![came("ann", &[json!("hi")])], ..Outcome::default() },
+            Outcome { trouble: vec!["it failed".into()], ..Outcome::default() },
+        ];
+        let (after, count) = accept(before, outcomes);
+        assert_eq!(after, before.replace("\"ann\" }", "\"ann\", \"expect\": {\"ann\": [\"hi\"]} }"));
+        assert_eq!(count, 1, "a fault is nothing to expect");
+    }
+}
