@@ -103,6 +103,7 @@ const RUST: &[File] = files! {
     Sdk "sdk/src/testing/code_change.rs": "../../../plugins/sdk/src/testing/code_change.rs",
     Sdk "sdk/src/testing/memory.rs": "../../../plugins/sdk/src/testing/memory.rs",
     Sdk "sdk/src/testing/recorded.rs": "../../../plugins/sdk/src/testing/recorded.rs",
+    Sdk "sdk/src/testing/recorded/compare.rs": "../../../plugins/sdk/src/testing/recorded/compare.rs",
     Sdk "sdk/src/testing/recorded/line.rs": "../../../plugins/sdk/src/testing/recorded/line.rs",
     Sdk "sdk/src/testing/recorded/tests.rs": "../../../plugins/sdk/src/testing/recorded/tests.rs",
     Sdk "sdk/src/testing/mod.rs": "../../../plugins/sdk/src/testing/mod.rs",

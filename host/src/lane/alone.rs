@@ -4,6 +4,7 @@
 use super::control::Control;
 use super::guests::Guests;
 use super::queue::Queue;
+use super::sight::Sight;
 use super::slow::Slow;
 use super::thread::LaneThread;
 use crate::event::{Answer, Event};
@@ -49,7 +50,8 @@ impl LaneAlone {
             batch: VecDeque::new(),
             slow: Slow::new(&shared.limits),
             set_aside: Arc::default(),
-            guests: Guests::new(0, published.load_full(), shared.clone()),
+            sight: Arc::new(Sight::new(shared.onlookers.clone())),
+            guests: Guests::new(0, shared.traces.of_plugin(&plugin), published.load_full(), shared.clone()),
             published,
             metrics: shared.metrics.of_plugin(&plugin),
             volley: Volley::new(shared.workers.count()),
