@@ -86,14 +86,15 @@ pub fn json(text: &str) -> Result<String, String> {
 
 #[derive(Subcommand)]
 enum Plugin {
-    /// Build a rule's crate into a component
+    /// Build a rule into a component
     ///
-    /// Needs a Rust toolchain with the target wasm32-unknown-unknown; rustup adds it by itself where it can, Debian's
-    /// packages are the fallback. Prints the component's path.
+    /// What it is written in is seen by what lies in its folder: Rust by its Cargo.toml. That needs a Rust toolchain with
+    /// the target wasm32-unknown-unknown; rustup adds it by itself where it can, Debian's packages are the fallback.
+    /// Prints the component's path.
     Build {
-        /// The folder of the crate
+        /// The folder of the rule
         dir: PathBuf,
-        /// Where the component goes [default: the crate's target folder]
+        /// Where the component goes [default: the target folder of its tools]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
