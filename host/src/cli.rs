@@ -103,7 +103,7 @@ enum Plugin {
     Build {
         /// The folder of the rule
         dir: PathBuf,
-        /// Where the component goes [default: the rule's target folder]
+        /// Where the component goes [default: the target folder of its tools]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },

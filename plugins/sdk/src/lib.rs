@@ -35,8 +35,8 @@
 //! export_rule!(Announcements);
 //! ```
 //!
-//! Build it with `volley plugin build DIR`. Test it natively with plain `cargo test`: [`testing`] is a small server in
-//! memory, and [`testing::recorded()`] runs a whole conversation from a file.
+//! `volley plugin new` writes such a crate, `build` makes the component, `test` plays recorded events to it. Plain
+//! `cargo test` runs it natively: [`testing`] is a small server in memory, and [`testing::recorded()`] plays the same files.
 //!
 //! # Who receives: sets and expressions
 //!
