@@ -166,9 +166,10 @@ impl Notes {
         }
     }
 
-    /// What a PID is a member of was asked for.
+    /// What a PID is a member of was asked for. Noted is what it was before the event: what this one has changed is noted with
+    /// the groups.
     pub(super) fn on_memberships(&mut self, scope: &Arc<Scope>, pid: u64, moment: u64, shared: &Shared) {
-        let groups = scope.groups_before(self.at(moment, NOBODY), pid);
+        let groups = scope.groups_before(self.at(moment, self.event), pid);
         let Some(pid) = Pid::from_bits(pid) else { return };
         let groups = groups.into_iter().map(Term).collect();
         self.met.memberships.push(Membership { scope: scope_name(scope, shared), pid, groups });

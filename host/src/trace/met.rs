@@ -25,7 +25,7 @@ pub struct Met {
     /// Groups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupTouch>,
-    /// What PIDs were members of, of those that were asked for.
+    /// What PIDs were members of before the event, of those that were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub memberships: Vec<Membership>,
     /// Who had ended when the rule wanted them in a group.

@@ -91,7 +91,7 @@ fn without_room_it_ends_and_what_it_has_can_be_read() {
 
 #[test]
 fn recordings_of_several_plugins_share_the_room() {
-    let traces = Traces::new(Arc::new(Limits { record_bytes_max: 1_500, ..Limits::default() }));
+    let traces = Traces::new(Arc::new(Limits { record_bytes_max: 1_000, ..Limits::default() }));
     let [chat, news] = ["chat", "news"].map(|plugin| traces.of_plugin(&plugin.into()));
     chat.start(&Wanted::default(), 0).unwrap();
     assert_eq!(news.start(&Wanted::default(), 0), Err(Refused::NoRoom));

@@ -91,6 +91,17 @@ proptest! {
     }
 }
 
+/// The first version of the notes had the group among what was there before.
+#[test]
+fn what_an_event_joins_by_itself_was_no_membership_before_it() {
+    let calls = [Step::Join(0, 0, vec![3]), Step::Groups(0, 3), Step::Leave(0, 0, vec![3]), Step::Groups(0, 3)];
+    let mut live = Instance::new(Limits::default());
+    let (answers, met) = noted(&mut live, &calls);
+    assert!(met.memberships.iter().all(|of| of.groups.is_empty()), "{met:?}");
+    let mut again = given(&met, &live, Limits::default());
+    assert_eq!(noted(&mut again, &calls).0, answers);
+}
+
 #[test]
 fn beyond_what_is_given_time_stands_and_chance_is_the_same_twice() {
     let met = Met { system_ms: vec![5, 6], random: vec![1], ..Met::default() };
