@@ -52,7 +52,8 @@ fn python() {
 fn fails(name: &str, text: &str, path: &str) -> String {
     let rule = Scratch::new();
     rule.file(name, text);
-    let output = volley().args(["plugin", "build"]).arg(rule.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
+    let output =
+        volley().args(["plugin", "build"]).arg(rule.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
     let output = output.expect("volley plugin");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -75,7 +76,8 @@ fn what_is_missing_is_named_with_what_helps() {
     let python = Scratch::new();
     python.file("pyproject.toml", "");
     python.file("rule.py", "");
-    let built = volley().args(["plugin", "build"]).arg(python.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
+    let built =
+        volley().args(["plugin", "build"]).arg(python.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
     let said = built.expect("volley plugin").stderr;
     assert!(String::from_utf8_lossy(&said).contains("pip install componentize-py"), "{}", said.escape_ascii());
 }
@@ -90,8 +92,11 @@ fn a_mistake_in_c_is_told_in_clangs_words_and_wasi_is_refused() {
     let said = fails("rule.c", "#include \"volley.h\"\nint x = not_there;\n", &path);
     assert!(said.contains("rule.c:2:9: error") && said.contains("clang's own words are above"), "{said}");
     let topic = std::fs::read_to_string(workspace().join("examples/rules/c/topic/rule.c")).expect("the rule");
-    let wasi = "__attribute__((import_module(\"wasi_snapshot_preview1\"), import_name(\"sched_yield\"))) int yield(void);\n";
-    let asks = topic.replace("return answer;", "yield();\n    return answer;").replace("const volley_info", &(wasi.to_owned() + "const volley_info"));
+    let wasi =
+        "__attribute__((import_module(\"wasi_snapshot_preview1\"), import_name(\"sched_yield\"))) int yield(void);\n";
+    let asks = topic
+        .replace("return answer;", "yield();\n    return answer;")
+        .replace("const volley_info", &(wasi.to_owned() + "const volley_info"));
     let said = fails("rule.c", &asks, &path);
     assert!(said.contains("wasi_snapshot_preview1"), "{said}");
 }
