@@ -32,9 +32,6 @@ const FLAGS: [&str; 7] = [
     "-ffunction-sections",
     "-fdata-sections",
 ];
-/// Generated code is not the author's to mend.
-const WARNINGS: [&str; 2] = ["-Wall", "-Wextra"];
-const NO_WARNINGS: [&str; 1] = ["-w"];
 
 /// The stack comes first in memory, so that what overflows it traps.
 const LINK: [&str; 5] = ["--no-entry", "--gc-sections", "--stack-first", "-z", "stack-size=262144"];
@@ -46,14 +43,9 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     for (name, text) in SDK {
         place.write(&format!("c/{name}"), text)?;
     }
-    let mut objects = Vec::new();
-    for source in sources(dir)? {
-        objects.push(compile(&place, dir, &source, &WARNINGS)?);
-    }
-    for name in ["volley.c", "plugin.c"] {
-        let sdk = place.path("c");
-        objects.push(compile(&place, &sdk, &sdk.join(name), &NO_WARNINGS)?);
-    }
+    let rule = Sources { of: "rule", folder: dir, warnings: &["-Wall", "-Wextra"] };
+    let sdk = Sources { of: "sdk", folder: &place.path("c"), warnings: &["-w"] };
+    let objects = [rule.compile(&place)?, sdk.compile(&place)?].concat();
     let file = place.path(&file_name(dir));
     let mut link = Command::new(&linker.path);
     link.env("PATH", &linker.search_path).args(LINK).arg("--component-type").arg(place.world()?);
@@ -67,28 +59,43 @@ fn version() -> Result<String> {
     Ok(said.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Sorted, so that the same folder gives the same bytes.
-fn sources(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.retain(|file| file.extension() == Some(OsStr::new("c")));
-    files.sort();
-    Ok(files)
+/// The `.c` files of a folder.
+struct Sources<'a> {
+    /// Keeps files of the same name apart.
+    of: &'a str,
+    folder: &'a Path,
+    /// Of code that is not the author's to mend: none.
+    warnings: &'a [&'a str],
 }
 
-fn compile(place: &Workplace, within: &Path, source: &Path, warnings: &[&str]) -> Result<PathBuf> {
-    let name = source.file_stem().unwrap_or_default().to_string_lossy();
-    // Those of the SDK may not be those of a rule's file of the same name.
-    let kind = if warnings == NO_WARNINGS { "sdk" } else { "rule" };
-    let object = place.path(&format!("{kind}-{name}.o"));
-    let mut clang = Command::new("clang");
-    clang.args(FLAGS).args(warnings).arg(format!("-ffile-prefix-map={}=/src", within.display()));
-    clang.arg("-I").arg(place.path("c")).arg("-isystem").arg(place.path("c/libc"));
-    clang.arg("-c").arg(source).arg("-o").arg(&object);
-    // Warnings and errors go straight to the author.
-    let line = shown(&clang);
-    let status = clang.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{line}`"))?;
-    if !status.success() {
-        bail!("{} was not compiled ({status}): clang's own words are above", source.display());
+impl Sources<'_> {
+    /// Returns the objects.
+    fn compile(&self, place: &Workplace) -> Result<Vec<PathBuf>> {
+        self.files()?.iter().map(|file| self.compile_one(file, place)).collect()
     }
-    Ok(object)
+
+    /// Sorted, so that the same folder gives the same bytes.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.folder).with_context(|| format!("cannot read {}", self.folder.display()))?;
+        let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        files.retain(|file| file.extension() == Some(OsStr::new("c")));
+        files.sort();
+        Ok(files)
+    }
+
+    fn compile_one(&self, file: &Path, place: &Workplace) -> Result<PathBuf> {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let object = place.path(&format!("{}-{name}.o", self.of));
+        let mut clang = Command::new("clang");
+        clang.args(FLAGS).args(self.warnings).arg(format!("-ffile-prefix-map={}=/src", self.folder.display()));
+        clang.arg("-I").arg(place.path("c")).arg("-isystem").arg(place.path("c/libc"));
+        clang.arg("-c").arg(file).arg("-o").arg(&object);
+        // Warnings and errors go straight to the author.
+        let line = shown(&clang);
+        let status = clang.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{line}`"))?;
+        if !status.success() {
+            bail!("{} was not compiled ({status}): clang's own words are above", file.display());
+        }
+        Ok(object)
+    }
 }

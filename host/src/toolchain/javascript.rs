@@ -1,5 +1,5 @@
 //! Rules in JavaScript: the module that `package.json` names as `main` (`rule.js` if it names none), by componentize-js of the
-//! folder's `node_modules`. What comes out holds the engine SpiderMonkey, with all of WASI switched off.
+//! folder's `node_modules`. What comes out holds the engine `SpiderMonkey`, with all of WASI switched off.
 //!
 //! TypeScript, or whatever else becomes JavaScript: `scripts.build` is run first, if there is one, and `main` is what it makes.
 

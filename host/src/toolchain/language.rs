@@ -45,14 +45,12 @@ impl Language {
 
     /// What the rule in that folder is written in: of several signs the first counts.
     pub fn of(dir: &Path) -> Result<Self> {
-        match Self::ALL.iter().find(|language| dir.join(language.sign()).is_file()) {
-            Some(language) => Ok(*language),
-            None => {
-                let signs = Self::ALL.iter().map(|language| format!("{} ({})", language.sign(), language.name()));
-                let signs = signs.collect::<Vec<_>>().join(", ");
-                bail!("{} holds no rule that can be built: there is none of {signs}", dir.display())
-            }
+        if let Some(language) = Self::ALL.iter().find(|language| dir.join(language.sign()).is_file()) {
+            return Ok(*language);
         }
+        let signs = Self::ALL.iter().map(|language| format!("{} ({})", language.sign(), language.name()));
+        let signs = signs.collect::<Vec<_>>().join(", ");
+        bail!("{} holds no rule that can be built: there is none of {signs}", dir.display())
     }
 }
 

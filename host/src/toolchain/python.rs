@@ -1,5 +1,5 @@
 //! Rules in Python: `rule.py`, by componentize-py of the folder's `.venv`, the active virtual environment, or `PATH`. What comes
-//! out holds CPython; WASI's functions are replaced by ones that trap.
+//! out holds `CPython`; WASI's functions are replaced by ones that trap.
 
 use std::env;
 use std::path::{Path, PathBuf};
