@@ -33,10 +33,14 @@ const ALL_IS_AS_EXPECTED: &str = r#"
 {"wait_ms": 999, "expect": {}}
 {"wait_ms": 1, "expect": {"ann": ["ding"], "bob": ["ding"]}}
 {"publish": "ann", "data": {"do": "time"}, "expect": {"ann": [{"ok": {"system_ms": 1767225601000, "monotonic_us": 2000000}}]}}
-{"publish": "ann", "data": {"do": "table", "name": "bans", "op": "open"}}
+{"publish": "ann", "data": {"do": "table", "name": "bans", "op": "open", "ttl_ms": 500}}
 {"insert": {"table": "bans", "key": "bob", "value": "1"}}
 {"table": {"name": "bans", "key": "bob", "value": "1"}}
 {"table": {"name": "bans", "key": "carl", "value": null}}
+{"wait_ms": 499, "expect": {}}
+{"table": {"name": "bans", "key": "bob", "value": "1"}}
+{"wait_ms": 2, "expect": {}}
+{"table": {"name": "bans", "key": "bob", "value": null}}
 {"leave": "bob", "expect": {}}
 {"publish": null, "data": 2, "expect": {"ann": [2]}}
 {"exit": "ann", "reason": "timeout", "expect": {}}
@@ -51,14 +55,14 @@ fn what_is_as_expected_passes() {
     let (code, said) = play(&events, &[]);
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.contains("events.jsonl: ok, 24 steps, 16 compared; route p50 ") && said.contains("of 500 ms"),
+        said.contains("events.jsonl: ok, 28 steps, 20 compared; route p50 ") && said.contains("of 500 ms"),
         "{said}"
     );
     let (code, said) = play(&events, &["--json"]);
     assert_eq!(code, 0, "{said}");
     let found: Value = serde_json::from_str(&said).expect("JSON");
     let file = &found["files"][0];
-    assert_eq!((&found["passed"], &file["compared"]), (&true.into(), &16.into()));
+    assert_eq!((&found["passed"], &file["compared"]), (&true.into(), &20.into()));
     let us = |share: &str| file["route_us"][share].as_f64().unwrap_or_default();
     assert!(us("p50") > 0.0 && us("p50") <= us("p99") && us("p99") <= us("max"), "{file}");
     assert!(file["memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 65_536), "{file}");

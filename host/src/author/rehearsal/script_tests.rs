@@ -96,7 +96,7 @@ fn mistakes_are_told_with_line_and_column() {
         ("{\"join\": \"änn\", \"expect\": {}, \"invalid\": \"\"}", "3:31: a step has either \"expect\" or \"invalid\""),
         ("{\"join\": \"änn\", \"expect\": {\"bob\": []}}", "3:28: no session \"bob\" was opened before"),
         ("{\"join\": \"änn\", \"expect\": {\"änn\": 1}}", "3:35: \"änn\" is a list of messages"),
-        ("{\"publish\": \"änn\", \"data\": {\"$base64\": \"?\"}}", "3:39: these are no bytes in base64"),
+        ("{\"publish\": \"änn\", \"data\": {\"$base64\": \"?\"}}", "3:40: these are no bytes in base64"),
         ("{\"config\": {}}", "3:2: the config stands on the first line"),
     ] {
         refused(&format!("{open}{line}\n"), &format!("a.jsonl:{words}"));
