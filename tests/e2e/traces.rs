@@ -277,6 +277,42 @@ fn another_version_shows_whom_it_would_reach() {
 }
 
 #[test]
+fn a_version_that_failed_is_told_beside_the_one_that_routed() {
+    let folder = Scratch::new();
+    let (server, operator) = Server::start_with_version(&named("a"), &["--limit", "rollback_traps_max=1000"]);
+    let row = |policy: &str| json!({"topics": format!("v.{policy}"), "plugin": "versions", "on_trap": policy});
+    operator.set_routes(&json!([row("fail"), row("subscribers"), row("previous")]));
+    let a = operator.active();
+    let trapping = guests::version(&json!({"name": "b", "release": "0.1.0", "traps": true}));
+    let b = operator.deploy(&trapping);
+    record(&operator, &json!({}));
+    let mut sessions = ["v.fail", "v.subscribers", "v.previous"].map(|topic| Session::on(&server, topic));
+    let trap = json!({"do": "trap"});
+    sessions[0].try_publish("v.fail", &trap).problem(502);
+    let [instead, fell_back] = [1, 2].map(|at| {
+        let topic = ["v.fail", "v.subscribers", "v.previous"][at];
+        sessions[at].publish(topic, &trap).event
+    });
+    let trace = trace_file(&operator, &folder);
+    let short = |version: &str| version["sha256:".len()..][..12].to_owned();
+    let said = explain(&trace, &instead, &["--for", &sessions[1].pid]);
+    assert!(
+        said.starts_with(&format!("{} got delivery 1 because it is subscribed to v.subscribers", sessions[1].pid)),
+        "{said}"
+    );
+    assert!(said.contains("delivered to all subscribers instead (on_trap)"), "{said}");
+    let said = explain(&trace, &fell_back, &[]);
+    assert!(said.contains(&format!("routed by version {}", short(&a))), "{said}");
+    assert!(said.contains(&format!("instead of {}, which failed: ", short(&b))), "{said}");
+    let file = folder.path().join("b.wasm");
+    std::fs::write(&file, trapping).expect("write");
+    let (code, said) = replay(&trace, &file, &[]);
+    // It traps again on what it trapped on, and on what the version before routed.
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("- routed\n    + failed (panic)") && said.contains("1 different"), "{said}");
+}
+
+#[test]
 fn what_is_redacted_is_nowhere() {
     let (server, folder) = (Server::start(&[]), Scratch::new());
     let operator = Operator::of(&server, "chat");

@@ -7,7 +7,7 @@ use crate::commands::operator::Operator;
 use crate::commands::traced;
 use crate::http_client::plain;
 use crate::pid::Pid;
-use crate::trace::{Answer, Data, Delivery, Op, Recorded, TableTouch, Term, To, Trace};
+use crate::trace::{Answer, Data, Delivery, Op, Recorded, TableTouch, To, Trace, values_words};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
@@ -149,7 +149,7 @@ fn explain(trace: &Trace, recorded: &Recorded) -> Explanation {
     let mut reads: Vec<Look> = tables
         .iter()
         .filter(|touch| touch.read)
-        .map(|touch| Look { what: key(touch), value: values(&touch.before) })
+        .map(|touch| Look { what: key(touch), value: values_words(&touch.before) })
         .collect();
     reads.extend(groups.iter().filter(|touch| touch.read || touch.named).map(|touch| Look {
         what: format!("group {} of {}", touch.group.words(), touch.scope),
@@ -157,7 +157,7 @@ fn explain(trace: &Trace, recorded: &Recorded) -> Explanation {
     }));
     let changed = tables.iter().filter_map(|touch| {
         let after = touch.after.as_ref().filter(|after| **after != touch.before)?;
-        Some(Change { what: key(touch), before: values(&touch.before), after: values(after) })
+        Some(Change { what: key(touch), before: values_words(&touch.before), after: values_words(after) })
     });
     let moved = groups.iter().filter_map(|touch| {
         let after = touch.after.as_ref().filter(|after| **after != touch.before)?;
@@ -308,13 +308,6 @@ fn words(explanation: &Explanation) -> String {
         line(format!("wrote {what}: {after} (before: {before})"));
     }
     text
-}
-
-fn values(values: &[Term]) -> String {
-    match values {
-        [] => "nothing".into(),
-        all => all.iter().map(Term::words).collect::<Vec<_>>().join(" and "),
-    }
 }
 
 fn list(names: &[String]) -> String {

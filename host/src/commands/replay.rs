@@ -3,7 +3,7 @@
 use crate::commands::layout::{self, count};
 use crate::commands::{Unlike, traced};
 use crate::http_client::plain;
-use crate::replay::{Difference, Pair, Replay};
+use crate::replay::{Difference, Replay};
 use crate::toolchain;
 use crate::trace::{Redacted, Trace};
 use anyhow::Context as _;
@@ -125,17 +125,6 @@ fn tell(text: &mut String, difference: &Difference) {
     let Difference { event, topic, kind, by, answer, messages, removed, writes, uncertain, .. } = difference;
     let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", plain(by)));
     let _ = writeln!(text, "\nevent {event}, a {kind} on {topic}{by}");
-    let mut instead = |what: &str, pair: &Pair| {
-        let _ = writeln!(text, "  {}", plain(what));
-        for (mark, side) in [('-', &pair.recorded), ('+', &pair.now)] {
-            let _ = writeln!(text, "    {mark} {}", if side.is_empty() { "none".into() } else { plain(side) });
-        }
-    };
-    let said = answer.iter().map(|pair| ("answer", pair));
-    let ended = removed.iter().map(|pair| ("whose subscription ends", pair));
-    for (what, pair) in said.chain(ended).chain(writes.iter().map(|(what, pair)| (what.as_str(), pair))) {
-        instead(what, pair);
-    }
     for change in messages {
         let what = match (change.recorded.is_empty(), change.now.is_empty()) {
             (true, _) => "extra recipients",
@@ -147,6 +136,14 @@ fn tell(text: &mut String, difference: &Difference) {
             for message in messages {
                 let _ = writeln!(text, "    {mark} {}", plain(message));
             }
+        }
+    }
+    let said = answer.iter().map(|pair| ("answer", pair));
+    let ended = removed.iter().map(|pair| ("whose subscription ends", pair));
+    for (what, pair) in said.chain(ended).chain(writes.iter().map(|(what, pair)| (what.as_str(), pair))) {
+        let _ = writeln!(text, "  {}", plain(what));
+        for (mark, side) in [('-', &pair.recorded), ('+', &pair.now)] {
+            let _ = writeln!(text, "    {mark} {}", if side.is_empty() { "none".into() } else { plain(side) });
         }
     }
     for words in uncertain {

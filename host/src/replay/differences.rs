@@ -2,7 +2,7 @@
 
 use super::Played;
 use crate::pid::Pid;
-use crate::trace::{Answer, Delivery, EventLine, GroupTouch, Met, Recorded, Term, Trace};
+use crate::trace::{Answer, Delivery, EventLine, GroupTouch, Met, Recorded, Term, Trace, values_words};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,7 +151,7 @@ impl Difference {
                 continue;
             }
             let untouched = of(recorded).or_else(|| of(now)).map(|touch| touch.before.clone()).unwrap_or_default();
-            let words = |left: &BTreeMap<_, Vec<Term>>| values(left.get(at).unwrap_or(&untouched));
+            let words = |left: &BTreeMap<_, Vec<Term>>| values_words(left.get(at).unwrap_or(&untouched));
             self.differs(format!("table {} {}", at.0, at.1.words()), words(&before), words(&after));
         }
     }
@@ -265,11 +265,4 @@ fn messages(trace: &Trace, before: &Received, now: &Received) -> Vec<MessageChan
         now: is.to_vec(),
     };
     changes.into_iter().map(change).collect()
-}
-
-fn values(values: &[Term]) -> String {
-    match values {
-        [] => "nothing".into(),
-        all => all.iter().map(Term::words).collect::<Vec<_>>().join(" and "),
-    }
 }

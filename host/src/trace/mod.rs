@@ -25,7 +25,7 @@ pub use read::{BadTrace, Recorded, Trace};
 pub use recorder::{Recorder, Refused, Traces, Wanted};
 pub use recording::{By, Recording, State, Status};
 pub use redact::{Redacted, Redaction};
-pub use text::{Data, Term};
+pub use text::{Data, Term, values_words};
 
 /// The format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

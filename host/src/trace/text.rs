@@ -50,6 +50,18 @@ impl Term {
     }
 }
 
+/// Values of a key as people read them, and told apart from none: text that a terminal can show as it is.
+pub fn values_words(values: &[Term]) -> String {
+    let words = |value: &Term| match std::str::from_utf8(&value.0) {
+        Ok(text) if !text.is_empty() && !text.contains(char::is_control) => text.to_owned(),
+        _ => value.words(),
+    };
+    match values {
+        [] => "nothing".into(),
+        all => all.iter().map(words).collect::<Vec<_>>().join(" and "),
+    }
+}
+
 impl From<&[u8]> for Term {
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
@@ -234,6 +246,9 @@ mod tests {
         assert_eq!(line(Payload::Json("{\"$text\":1}".into())), "{\"$json\":\"{\\\"$text\\\":1}\"}");
         assert_eq!(serde_json::to_string(&Term(b"bans/bob".to_vec())).unwrap(), "\"bans/bob\"");
         assert_eq!(Term(vec![255, 0]).words(), "0xff00");
+        let values = [&b"{\"n\":1}"[..], b"", b"a\0"].map(Term::from);
+        assert_eq!(values_words(&values), r#"{"n":1} and "" and "a\0""#);
+        assert_eq!(values_words(&[]), "nothing");
     }
 
     #[test]
