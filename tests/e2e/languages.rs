@@ -163,6 +163,8 @@ fn converse(topic: &Path, room: &Path) {
     for (name, file) in [("plain", topic), ("room", room)] {
         command.arg("--plugin").arg(format!("{name}={}", file.display()));
     }
+    // The pool has room for as many instances as it says, however many modules an engine consists of.
+    command.args(["--lanes", "1", "--limit", "instances_max=8"]);
     // What is to be seen here is what rules answer, not how fast this machine is.
     command.args(["--limit", "route_ms_max=20000", "--limit", "init_ms_max=60000"]);
     let started = Instant::now();

@@ -15,6 +15,13 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 /// A guest's time is measured in these.
 pub(super) const EPOCH_MS: u64 = clock::COARSE_MS_MAX;
 
+/// Core modules that one instance of a rule may consist of. They are only counted, so there is room for those that stand in for
+/// WASI around an engine: `CPython` comes with 38, a rule in Rust with 3.
+const CORE_INSTANCES_MAX: u32 = 64;
+
+/// Tables of functions that one instance may have. Each has address space of its own.
+const TABLES_MAX: u32 = 4;
+
 /// Compiles rules and keeps their time.
 pub struct Engine {
     engine: wasmtime::Engine,
@@ -42,10 +49,12 @@ impl Engine {
         let instances = limits.instances_max as u32;
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(instances)
-            .total_core_instances(4 * instances)
+            .total_core_instances(CORE_INSTANCES_MAX * instances)
+            .max_core_instances_per_component(CORE_INSTANCES_MAX)
             .total_memories(instances)
-            .total_tables(4 * instances)
+            .total_tables(TABLES_MAX * instances)
             .max_memories_per_component(1)
+            .max_tables_per_component(TABLES_MAX)
             .max_memory_size(limits.instance_bytes_max as usize);
         let mut config = Config::new();
         config
@@ -172,6 +181,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_encoder::Encode as _;
 
     #[test]
     fn what_is_no_rule_is_told_in_an_operators_words() {
@@ -181,6 +191,22 @@ mod tests {
         assert!(mismatches(b"\0asm\x01\0\0\0")[0].contains("core module"));
         let empty_component = b"\0asm\x0d\0\x01\0";
         assert_eq!(mismatches(empty_component), ["does not export volley:router/handler@0.1.0"]);
+    }
+
+    #[test]
+    fn an_instance_consists_of_so_many_modules() {
+        let engine = Engine::new(&Limits::default()).unwrap();
+        let words = |modules: u32| {
+            // An empty module, and so many instances of it.
+            let mut component = b"\0asm\x0d\0\x01\0\x01\x08\0asm\x01\0\0\0\x02".to_vec();
+            let mut instances = Vec::new();
+            modules.encode(&mut instances);
+            instances.extend((0..modules).flat_map(|_| [0, 0, 0]));
+            instances.encode(&mut component);
+            engine.compile_unchecked(&component).err().expect("no rule").concat()
+        };
+        assert!(words(CORE_INSTANCES_MAX + 1).contains("65 core module instances"), "{}", words(65));
+        assert!(!words(CORE_INSTANCES_MAX).contains("core module instances"), "{}", words(64));
     }
 }
 
