@@ -51,7 +51,7 @@ fn throttle_refuses_then_allows() {
     let mut ann = member(&server, "ann", "throttle.room", &Value::Null);
     // In one go: a slow machine must not take a whole window for it.
     let three = batch_of("throttle.room", [json!(1), json!(2), json!(3)]);
-    let answers = ann.call(post("/v1/events").typed("application/x-ndjson", &three)).expect(200);
+    let answers = ann.call(post("/v1/events").typed("application/x-ndjson", three)).expect(200);
     let answers: Vec<Value> = answers.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(answers[2]["status"], 403, "{answers:?}");
     assert_eq!(answers[2]["detail"], "too fast: at most 2 events within 1s");

@@ -18,8 +18,8 @@
 //!
 //! In the table `window-MS` one counter a user that has published within the window. A timer deletes it when the window
 //! is over; should that timer never fire (the server has no room for one more, or the topic was routed elsewhere), the
-//! counter goes by itself when the user has been quiet for a window. Nothing outlives a restart of the server, after
-//! which everybody starts afresh. When a million users have a counter, others are refused until one goes. In the scope
+//! counter goes by itself when the user has been quiet for a window and ten seconds. Nothing outlives a restart of the
+//! server, after which everybody starts afresh. When a million users have a counter, others are refused until one goes. In the scope
 //! `users` each session is in the group of its user until it ends, as a user may be told on another topic.
 //!
 //! # What it costs
@@ -74,6 +74,9 @@ enum State {
 
 /// Arbitrary: about 100 MB with the host's overhead.
 const USERS_MAX: u64 = 1_000_000;
+/// A timer comes this late at most on a server that is busy, we believe; then the counter has to be there still, as it says
+/// whether its user is to be told.
+const TIMER_LATE: Duration = Duration::from_secs(10);
 /// Shorter ones would be mostly timers, longer ones outlive most servers.
 const WINDOW_MS: std::ops::RangeInclusive<u64> = 100..=86_400_000;
 
@@ -102,7 +105,7 @@ impl Rule for Throttle {
         let limit: Config = config(text)?;
         limit.check()?;
         // The lifetime of its objects is a table's, not an object's: so routes with another window have another table.
-        let options = Options::set().ttl(limit.window()).max_objects(USERS_MAX);
+        let options = Options::set().ttl(limit.window() + TIMER_LATE).max_objects(USERS_MAX);
         let counts = Table::open(&format!("window-{}", limit.window_ms), options)?;
         Ok(Self { limit, counts, users: Scope::open("users", Reach::Node)? })
     }
@@ -159,6 +162,7 @@ export_rule!(Throttle);
 #[cfg(test)]
 mod tests {
     use super::Throttle;
+    use std::time::Duration;
     use volley_plugin::Rule;
     use volley_plugin::testing::{Server, recorded};
 
@@ -172,11 +176,24 @@ mod tests {
         let mut server = Server::<Throttle>::start(r#"{"events": 1, "window_ms": 1000}"#);
         let ann = server.open("ann");
         server.publish("t", ann, "1").unwrap();
-        server.forget_timers();
-        server.wait(std::time::Duration::from_millis(999));
+        assert_eq!(server.forget_timers(), 1);
+        server.wait(Duration::from_millis(10_999));
         server.publish("t", ann, "2").unwrap_err();
-        server.wait(std::time::Duration::from_millis(1000));
+        server.wait(Duration::from_millis(11_000));
         server.publish("t", ann, "3").unwrap();
+    }
+
+    /// The counter went with its lifetime, just before a timer that was a little late.
+    #[test]
+    fn a_timer_that_comes_late_still_tells_the_user() {
+        let mut server = Server::<Throttle>::start(r#"{"events": 1, "window_ms": 1000}"#);
+        let ann = server.open("ann");
+        server.join("t", ann).unwrap();
+        server.publish("t", ann, "1").unwrap();
+        server.publish("t", ann, "2").unwrap_err();
+        server.delay_timers(Duration::from_secs(5));
+        server.wait(Duration::from_secs(6));
+        assert_eq!(server.inbox(ann).last(), Some(&serde_json::json!({"throttle": "over"})));
     }
 
     #[test]

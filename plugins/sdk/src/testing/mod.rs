@@ -186,6 +186,15 @@ impl<R: Rule> Server<R> {
         count
     }
 
+    /// Lets all timers that are set come that much later, as on a server that is busy.
+    pub fn delay_timers(&mut self, by: Duration) {
+        memory::with(|memory| {
+            let timers = std::mem::take(&mut memory.timers).into_iter();
+            let later = timers.map(|((due_ms, number), timer)| ((due_ms + by.as_millis() as u64, number), timer));
+            memory.timers = later.collect();
+        });
+    }
+
     /// Loses all timers that are set, as a restart does; how many there were.
     pub fn forget_timers(&mut self) -> usize {
         memory::with(|memory| std::mem::take(&mut memory.timers)).len()

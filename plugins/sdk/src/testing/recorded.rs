@@ -58,7 +58,8 @@ const WRONG_STEPS_MAX: usize = 5;
 ///   no such key. Values are compared as JSON, if they are JSON.
 /// - `expect` has what each session receives from this step, in order. Sessions that are not named receive nothing,
 ///   unless `"...": true`. `"$any"` in place of a value stands for any. Without `expect` nothing is compared.
-/// - `refused` and `invalid` are words that the refusal of this step contains. A refusal that no line expects is wrong.
+/// - `refused` and `invalid`, in place of `expect`, are words that the refusal contains; a refused step delivers nothing. A
+///   refusal that no line expects is wrong.
 pub fn recorded<R: Rule>(path: impl AsRef<Path>) {
     let path = path.as_ref();
     let text = std::fs::read_to_string(path).unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()));

@@ -76,11 +76,11 @@ struct Written {
     topic: Option<String>,
     open: Option<String>,
     #[serde(default, deserialize_with = "even_null")]
-    user: Option<Option<String>>,
+    user: Option<Name>,
     params: Option<Box<RawValue>>,
     join: Option<String>,
     #[serde(default, deserialize_with = "even_null")]
-    publish: Option<Option<String>>,
+    publish: Option<Name>,
     data: Option<Box<RawValue>>,
     leave: Option<String>,
     exit: Option<String>,
@@ -102,9 +102,11 @@ enum Reason {
     Timeout,
 }
 
-/// That the key is there says something, whatever its value.
-fn even_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
+/// A name, or null, which says something, too: that there is none.
+struct Name(Option<String>);
+
+fn even_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Name>, D::Error> {
+    Option::deserialize(value).map(|name| Some(Name(name)))
 }
 
 impl Line {
@@ -128,12 +130,12 @@ impl Line {
         let acts = [
             written.config.map(|config| Act::Config(config.get().to_owned())),
             open.map(|name| Act::Open {
-                user: user.unwrap_or_else(|| Some(name.clone())),
+                user: user.map_or_else(|| Some(name.clone()), |Name(user)| user),
                 params: params.map(|params| params.get().to_owned()),
                 name,
             }),
             written.join.map(Act::Join),
-            publish.map(|by| Ok(Act::Publish { by, data: payload()? })).transpose()?,
+            publish.map(|Name(by)| Ok(Act::Publish { by, data: payload()? })).transpose()?,
             written.leave.map(Act::Leave),
             exit.map(|name| Act::Exit(name, reason)),
             written.wait_ms.map(Act::Wait),
@@ -158,6 +160,10 @@ impl Expected {
         refused: Option<String>,
         invalid: Option<String>,
     ) -> Result<Self, serde_json::Error> {
+        if [messages.is_some(), refused.is_some(), invalid.is_some()].into_iter().filter(|is_said| *is_said).count() > 1
+        {
+            return Err(serde_json::Error::custom("a step has one of `expect`, `refused` and `invalid`"));
+        }
         let mut others_too = false;
         let mut of_each = BTreeMap::new();
         let is_some = messages.is_some();

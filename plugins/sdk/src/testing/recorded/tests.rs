@@ -52,7 +52,7 @@ fn what_is_right_passes() {
     let lines = r#"{"publish": "ann", "data": {"deep": [1, {"x": 2}]}, "expect": {"bob": [{"deep": ["$any", {"x": "$any"}]}]}}
 {"publish": null, "data": {"$text": "hi"}, "expect": {"ann": [{"$text": "hi"}], "...": true}}
 {"publish": "bob", "data": {"$base64": "AP8="}, "expect": {"ann": [{"$base64": "AP8="}], "bob": []}}
-{"publish": "bob", "data": "no", "refused": "not no", "expect": {}}
+{"publish": "bob", "data": "no", "refused": "not no"}
 {"publish": "bob", "data": "what", "invalid": "what?"}
 {"table": {"name": "count", "key": "all", "value": "3"}}
 {"wait_ms": 4999, "expect": {}}
@@ -97,6 +97,7 @@ fn what_is_no_step_is_told_before_anything_is_run() {
         (r#"{"jion": "ann"}"#, "unknown field `jion`"),
         (r#"{"join": "ann", "leave": "ann"}"#, "one step"),
         (r#"{"expect": {}}"#, "says what happens"),
+        (r#"{"join": "ann", "expect": {}, "refused": "no"}"#, "one of `expect`"),
         (r#"{"join": "ann", "data": 1}"#, "`data` belongs to another step"),
         (r#"{"join": "ann", "expect": {"ann": 1}}"#, "what ann receives is a list"),
         (r#"{"exit": "ann", "reason": "tired"}"#, "unknown variant `tired`"),
