@@ -27,6 +27,8 @@ pub mod payload;
 pub mod pid;
 #[path = "../../../host/src/signatures.rs"]
 pub mod signatures;
+#[path = "../../../host/src/standstill.rs"]
+pub mod standstill;
 #[path = "../../../host/src/token.rs"]
 pub mod token;
 #[path = "../../../host/src/topic.rs"]

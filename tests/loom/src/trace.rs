@@ -8,7 +8,7 @@ pub struct Recording;
 
 /// What a rule met with.
 #[derive(Default)]
-pub struct Met;
+pub struct Met(());
 
 /// The place of a plugin's recording.
 pub struct Recorder;
