@@ -31,8 +31,9 @@ pub(crate) struct Given {
     random: VecDeque<u64>,
     beyond: Option<StdRng>,
     timers: VecDeque<Allowed<u64>>,
-    made_up: HashSet<u64>,
-    cancelled: HashMap<u64, bool>,
+    made_up: u64,
+    /// Which are still to fire.
+    waiting: HashSet<u64>,
     /// Who has ended; everybody else that a rule wants in a group lives.
     dead: HashSet<Pid>,
     denied: Vec<Denial>,
@@ -61,7 +62,7 @@ impl Clock {
 impl Given {
     /// What the trace has of an event.
     pub(crate) fn of(line: &EventLine) -> Self {
-        let Met { system_ms, monotonic_us, random, timers, cancelled, dead, denied, .. } = &line.met;
+        let Met { system_ms, monotonic_us, random, timers, dead, denied, .. } = &line.met;
         let timer = |timer: &crate::trace::Timer| match (timer.id, &timer.limit) {
             (Some(id), _) => Ok(id),
             (None, limit) => Err(Denied::Limit(bound(limit.as_deref().unwrap_or_default()))),
@@ -72,8 +73,8 @@ impl Given {
             random: random.iter().copied().collect(),
             beyond: Some(StdRng::seed_from_u64(line.event)),
             timers: timers.iter().map(timer).collect(),
-            made_up: HashSet::new(),
-            cancelled: cancelled.iter().map(|cancelled| (cancelled.id, cancelled.was_waiting)).collect(),
+            made_up: 0,
+            waiting: waiting_before(&line.met),
             // Whoever's exit it is has ended, whether the live rule tried or not.
             dead: dead.iter().copied().chain(line.sender.filter(|_| line.kind == Kind::Exit)).collect(),
             denied: denied.clone(),
@@ -88,16 +89,17 @@ impl Given {
 
     /// Sets no timer.
     pub(super) fn set_timer(&mut self) -> Allowed<u64> {
-        let made_up = MADE_UP_IDS + self.made_up.len() as u64;
-        self.timers.pop_front().unwrap_or_else(|| {
-            self.made_up.insert(made_up);
-            Ok(made_up)
-        })
+        let set = self.timers.pop_front().unwrap_or_else(|| {
+            self.made_up += 1;
+            Ok(MADE_UP_IDS + self.made_up)
+        });
+        self.waiting.extend(set.as_ref().ok());
+        set
     }
 
     /// Whether the timer was still to fire.
-    pub(super) fn cancel(&self, timer: u64) -> bool {
-        self.cancelled.get(&timer).copied().unwrap_or_else(|| self.made_up.contains(&timer))
+    pub(super) fn cancel(&mut self, timer: u64) -> bool {
+        self.waiting.remove(&timer)
     }
 
     /// Lets those live that a rule wants in a group, unless they had ended.
@@ -125,6 +127,16 @@ impl Given {
     pub(super) fn unseen(&self, table: &str) -> u64 {
         self.unseen.get(table).copied().unwrap_or(0)
     }
+}
+
+/// Timers of before that the event found still to fire, when it cancelled them for the first time.
+fn waiting_before(met: &Met) -> HashSet<u64> {
+    let mut first: HashMap<u64, bool> = HashMap::new();
+    for cancelled in &met.cancelled {
+        first.entry(cancelled.id).or_insert(cancelled.was_waiting);
+    }
+    let set_now: HashSet<u64> = met.timers.iter().filter_map(|timer| timer.id).collect();
+    first.into_iter().filter(|(id, was_waiting)| *was_waiting && !set_now.contains(id)).map(|(id, _)| id).collect()
 }
 
 fn unseen(met: &Met) -> BTreeMap<String, u64> {
