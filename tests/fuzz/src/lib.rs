@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 #[path = "../../../host/src/limits.rs"]
 pub mod limits;
+#[allow(dead_code)] // what `plugin check` asks besides
 #[path = "../../../host/src/router/mismatches.rs"]
 pub mod mismatches;
 #[path = "../../../host/src/on_trap.rs"]

@@ -1,5 +1,8 @@
 //! Traces as they are read, less what collects them while a server runs.
 
+// What only replays need is used by no target.
+#![allow(clippy::struct_field_names, dead_code, unreachable_pub)]
+
 #[path = "../../../host/src/trace/answer.rs"]
 mod answer;
 #[path = "../../../host/src/trace/line.rs"]

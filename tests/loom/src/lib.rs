@@ -5,7 +5,13 @@
 //! about: the network, the rendering, the clock, chance, wasm.
 
 // A stand-in has the signature of what it stands in for.
-#![allow(clippy::needless_pass_by_value, clippy::result_large_err, clippy::unnecessary_wraps, clippy::unused_self, clippy::unnecessary_box_returns)]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::result_large_err,
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    clippy::unnecessary_box_returns
+)]
 
 // What the server's files call by these names is found at this crate's root.
 extern crate self as hyper;
