@@ -14,7 +14,7 @@ impl Rule for Echo {
 
     fn init(config: &str) -> Result<Self, String> {
         assert!(["null", r#"{"a": 1}"#].contains(&config), "the config as it stands: {config}");
-        Ok(Self(Table::open("count", Options::set().ttl(Duration::from_secs(60)))?))
+        Ok(Self(Table::open("count", Options::set().ttl(Duration::from_mins(1)))?))
     }
 
     fn route(&self, event: &Event) -> Result<Outcome, Refusal> {
