@@ -86,6 +86,18 @@ fn who_has_the_fewest_is_next() {
 }
 
 #[test]
+fn who_has_waited_longest_is_next() {
+    let mut server = Server::<Queues>::start("");
+    let (ann, bob) = (server.open("ann"), server.open("bob"));
+    server.join("q", ann).unwrap();
+    server.join("q", bob).unwrap();
+    put(&mut server, "a", &json!(1));
+    server.publish("q", ann, r#"{"ack": "a"}"#).unwrap();
+    put(&mut server, "b", &json!(1));
+    assert_eq!((jobs(&mut server, ann), jobs(&mut server, bob)), (vec!["a 1".to_owned()], vec!["b 1".to_owned()]));
+}
+
+#[test]
 fn nothing_is_left_of_jobs_that_are_done_or_dead() {
     let mut server = Server::<Queues>::start(r#"{"attempts_max": 2, "ack_ms": 1000}"#);
     let ann = server.open("ann");
