@@ -89,7 +89,7 @@ const TEXT_BYTES_MAX: usize = 4_096;
 const MENTIONS_MAX: usize = 31;
 /// Of one user. A page of the table is 8 MiB at most.
 const MISSED_MAX: u32 = 1_000;
-const MISSED: Options = Options::ordered_set().durable().ttl(Duration::from_hours(168)).max_objects(100_000);
+const MISSED: Options = Options::ordered_set().durable().ttl(Duration::from_hours(7 * 24)).max_objects(100_000);
 
 impl Rule for Mentions {
     fn info() -> Info {

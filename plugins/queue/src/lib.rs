@@ -89,7 +89,7 @@ const ACK_MS: std::ops::RangeInclusive<u64> = 100..=86_400_000;
 const JOBS_PER_WORKER_MAX: u8 = 100;
 /// A job is two objects, a worker one in each of its tables.
 const JOBS: Options = Options::ordered_set().durable().max_objects(200_000).max_bytes(256 << 20);
-const DEAD: Options = Options::ordered_set().durable().ttl(std::time::Duration::from_hours(168));
+const DEAD: Options = Options::ordered_set().durable().ttl(std::time::Duration::from_hours(7 * 24));
 const WORKERS: Options = Options::ordered_set().max_objects(100_000);
 
 impl Rule for Queues {

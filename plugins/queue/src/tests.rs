@@ -71,6 +71,33 @@ fn all_jobs_of_a_worker_that_ends_go_to_the_others() {
 }
 
 #[test]
+fn who_has_the_fewest_is_next() {
+    let mut server = Server::<Queues>::start(r#"{"jobs_per_worker": 3}"#);
+    let (ann, bob) = (server.open("ann"), server.open("bob"));
+    server.join("q", ann).unwrap();
+    put(&mut server, "a", &json!(1));
+    put(&mut server, "b", &json!(1));
+    server.join("q", bob).unwrap();
+    put(&mut server, "c", &json!(1));
+    put(&mut server, "d", &json!(1));
+    put(&mut server, "e", &json!(1));
+    assert_eq!(jobs(&mut server, ann), ["a 1", "b 1", "e 1"], "the last one since she has waited longer");
+    assert_eq!(jobs(&mut server, bob), ["c 1", "d 1"]);
+}
+
+#[test]
+fn who_has_waited_longest_is_next() {
+    let mut server = Server::<Queues>::start("");
+    let (ann, bob) = (server.open("ann"), server.open("bob"));
+    server.join("q", ann).unwrap();
+    server.join("q", bob).unwrap();
+    put(&mut server, "a", &json!(1));
+    server.publish("q", ann, r#"{"ack": "a"}"#).unwrap();
+    put(&mut server, "b", &json!(1));
+    assert_eq!((jobs(&mut server, ann), jobs(&mut server, bob)), (vec!["a 1".to_owned()], vec!["b 1".to_owned()]));
+}
+
+#[test]
 fn nothing_is_left_of_jobs_that_are_done_or_dead() {
     let mut server = Server::<Queues>::start(r#"{"attempts_max": 2, "ack_ms": 1000}"#);
     let ann = server.open("ann");
