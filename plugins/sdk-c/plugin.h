@@ -47,7 +47,7 @@ typedef uint8_t volley_router_types_exit_reason_t;
 #define VOLLEY_ROUTER_TYPES_EXIT_REASON_SHUTDOWN 1
 // An operator ended the session.
 #define VOLLEY_ROUTER_TYPES_EXIT_REASON_KILLED 2
-// Its linger time passed without a request.
+// Its linger time passed without a request, or its token ran out.
 #define VOLLEY_ROUTER_TYPES_EXIT_REASON_TIMEOUT 3
 
 typedef struct {
@@ -99,7 +99,7 @@ typedef struct volley_router_types_event_t {
   volley_router_types_payload_t   data;
   // Of a leave or an exit.
   volley_router_types_option_exit_reason_t   reason;
-  // Of a join: what the session gave when it was opened, as JSON.
+  // Of a join: what the session gave when it was opened, as JSON; what its token says is under `claims`.
   plugin_option_string_t   params;
 } volley_router_types_event_t;
 
@@ -522,7 +522,7 @@ extern void volley_router_logger_log(volley_router_logger_level_t level, plugin_
 // Imported Functions from `volley:router/erlang@0.1.0`
 extern uint64_t volley_router_erlang_system_time_ms(void);
 extern uint64_t volley_router_erlang_monotonic_time_us(void);
-// Random numbers; at most 1,024 a call.
+// Random numbers; at most 1,024 a call, however many are asked for.
 extern void volley_router_erlang_rand(uint32_t count, plugin_list_u64_t *ret);
 // An event of kind timer on a topic of this plugin, after at least 10 ms. What it returns cancels it.
 extern bool volley_router_erlang_send_after(uint64_t delay_ms, plugin_string_t *topic, volley_router_erlang_payload_t *data, uint64_t *ret, volley_router_erlang_error_t *err);

@@ -3,6 +3,7 @@
 use crate::client::{Session, publish};
 use crate::guests::{self, migrating, reversible};
 use crate::harness::Server;
+use crate::kept;
 use crate::operator::{Operator, named, refused};
 use serde_json::{Value, json};
 
@@ -17,7 +18,12 @@ fn second(faults: &Value) -> Value {
 
 /// A server whose version `a` has left something of everything, and a session that is on `v.a` and enlisted.
 fn with_something_left(reminder_ms: u64) -> (Server, Operator, Session) {
-    let (server, operator) = Server::start_with_version(&named("a"), &QUICK);
+    with_something_left_of(&named("a"), reminder_ms)
+}
+
+/// The same of this component.
+fn with_something_left_of(version: &[u8], reminder_ms: u64) -> (Server, Operator, Session) {
+    let (server, operator) = Server::start_with_version(version, &QUICK);
     let mut ann = Session::on(&server, TOPICS[0]);
     for (n, topic) in TOPICS.iter().enumerate() {
         for _ in 0..=n {
@@ -52,9 +58,20 @@ fn assert_called(ann: &mut Session, by: &str, n: i64) {
 
 #[test]
 fn up_and_down() {
-    let (server, operator, mut ann) = with_something_left(4000);
+    goes_up_and_down(&named("a"), &reversible(&second(&json!({}))));
+}
+
+/// What was built when v0.1 of the contract was published.
+#[test]
+fn kept_versions_go_up_and_down() {
+    let first = kept::version(&json!({"name": "a", "release": "0.1.0"}));
+    goes_up_and_down(&first, &kept::reversible(&second(&json!({}))));
+}
+
+fn goes_up_and_down(first: &[u8], next: &[u8]) {
+    let (server, operator, mut ann) = with_something_left_of(first, 4000);
     assert_counts(&operator, |count| count.to_string());
-    let version = operator.push(&reversible(&second(&json!({}))));
+    let version = operator.push(next);
     let known = operator.version(&version).expect("it was pushed");
     assert_eq!((&known["migrates"], &known["downgrades"]), (&json!(true), &json!(true)), "{known}");
     operator.activate(&version);

@@ -40,12 +40,21 @@ pub(crate) const SHELF: [&str; 7] =
 /// A version of the guest `versions` with these settings, of which `name` and `release` are needed; the head of its
 /// source and its `settings.rs` say what there is. It migrates nothing.
 pub(crate) fn version(settings: &Value) -> Vec<u8> {
-    edited(&migrating(settings), b"volley:router/migration@", b"volley:router/migratiom@")
+    plain(&reversible(settings))
 }
 
 /// The same with `upgrade`, without `downgrade`.
 pub(crate) fn migrating(settings: &Value) -> Vec<u8> {
-    edited(&reversible(settings), b"volley:router/reversal@", b"volley:router/reversam@")
+    without_downgrade(&reversible(settings))
+}
+
+/// A version without `upgrade` and `downgrade`: nobody knows these exports by their other names.
+pub(crate) fn plain(reversible: &[u8]) -> Vec<u8> {
+    edited(&without_downgrade(reversible), b"volley:router/migration@", b"volley:router/migratiom@")
+}
+
+fn without_downgrade(reversible: &[u8]) -> Vec<u8> {
+    edited(reversible, b"volley:router/reversal@", b"volley:router/reversam@")
 }
 
 /// The same with both.
@@ -53,7 +62,11 @@ pub(crate) fn reversible(settings: &Value) -> Vec<u8> {
     static VERSIONS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built =
         VERSIONS.get_or_init(|| build("tests/guests", "versions")).as_ref().unwrap_or_else(|wrong| panic!("{wrong}"));
-    let mut component = std::fs::read(built).expect("the component");
+    with_settings(std::fs::read(built).expect("the component"), settings)
+}
+
+/// The guest `versions`, with these settings in the place that it has for them.
+pub(crate) fn with_settings(mut component: Vec<u8>, settings: &Value) -> Vec<u8> {
     let unwritten = br#"{"name":"unwritten","release":"0.0.0"}"#;
     let mut places = (0..component.len()).filter(|at| component[*at..].starts_with(unwritten));
     let place = places.next().expect("a place for settings");

@@ -66,6 +66,7 @@ mod tls_streams; // events and WebSockets
 // Rules.
 mod contract; // what a rule may ask of the host
 mod faults; // a rule that misbehaves
+mod kept; // components as they were built once
 mod languages; // rules in Rust, C, JavaScript and Python
 mod moderation; // `chat`: what ops may do
 mod neighbours; // what a rule that misbehaves costs the others

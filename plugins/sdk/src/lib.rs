@@ -139,12 +139,9 @@
 //!             return Err(format!("there is no way from {old_version}"));
 //!         }
 //!         let old = Table::<[u8], i64>::open("best", Options::set())?; // the same table with its values as they were
-//!         let mut page = Some(old.select("", 1_000)?);
-//!         while let Some(some) = page {
-//!             for (key, bid) in &some.objects {
-//!                 self.best.insert(key, &Bid { bid: *bid, by: None })?;
-//!             }
-//!             page = old.select_next("", &some, 1_000)?;
+//!         for object in old.iter("") {
+//!             let (key, bid) = object?;
+//!             self.best.insert(&key, &Bid { bid, by: None })?;
 //!         }
 //!         Ok(())
 //!     }
@@ -156,12 +153,9 @@
 //! #           return Err(format!("there is no way to {to_version}"));
 //! #       }
 //! #       let old = Table::<[u8], i64>::open("best", Options::set())?;
-//! #       let mut page = Some(self.best.select("", 1_000)?);
-//! #       while let Some(some) = page {
-//! #           for (key, bid) in &some.objects {
-//! #               old.insert(key, &bid.bid)?;
-//! #           }
-//! #           page = self.best.select_next("", &some, 1_000)?;
+//! #       for object in self.best.iter("") {
+//! #           let (key, bid) = object?;
+//! #           old.insert(&key, &bid.bid)?;
 //! #       }
 //! #       Ok(())
 //!         // … the same in the other direction

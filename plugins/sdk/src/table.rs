@@ -48,6 +48,8 @@ pub struct Page<V> {
     pub next: Option<Vec<u8>>,
 }
 
+/// Objects in one call of [`Table::iter`]: a tenth of what the host allows, so one call is short.
+const PAGE: u32 = 1_000;
 /// Arbitrary; a rule that means to hold more says so.
 const OBJECTS_MAX: u64 = 1_000_000;
 /// Arbitrary; a rule that means to hold more says so.
@@ -202,6 +204,42 @@ impl<K: Key + ?Sized, V: Serialize + DeserializeOwned> Table<K, V> {
         page.next.as_deref().map(|next| self.select_page(prefix, Some(next), limit)).transpose()
     }
 
+    /// All objects whose keys start with the prefix, in the order of the keys' bytes, a call to the host for each 1,000 of
+    /// them. What is written meanwhile may be met or not. After an error there is nothing more.
+    ///
+    /// ```
+    /// # use volley_plugin::{Error, Table};
+    /// # fn example(bids: &Table<str, i64>) -> Result<(), Error> {
+    /// for object in bids.iter("vase/") {
+    ///     let (key, bid) = object?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter<'a, P: Key + ?Sized>(
+        &'a self,
+        prefix: &P,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, V), Error>> + use<'a, K, V, P> {
+        let prefix = prefix.to_bytes();
+        let mut page = Vec::new().into_iter();
+        let mut next = Some(None);
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(object) = page.next() {
+                    return Some(Ok(object));
+                }
+                let after: Option<Vec<u8>> = next.take()?;
+                match self.select_page(&prefix[..], after.as_deref(), PAGE) {
+                    Ok(some) => {
+                        page = some.objects.into_iter();
+                        next = some.next.map(Some);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        })
+    }
+
     fn select_page(&self, prefix: &(impl Key + ?Sized), after: Option<&[u8]>, limit: u32) -> Result<Page<V>, Error> {
         let page = self.table.select(&prefix.to_bytes(), after, limit)?;
         let objects = page.objects.into_iter().map(|object| Ok((object.key, decode(object.value)?)));
@@ -239,4 +277,30 @@ fn encode<K: Key + ?Sized, V: Serialize>(key: &K, value: &V) -> Result<wit::Obje
 
 fn decode<V: DeserializeOwned>(value: impl AsRef<[u8]>) -> Result<V, Error> {
     serde_json::from_slice(value.as_ref()).map_err(|wrong| Error::BadValue(wrong.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_objects_of_a_prefix_are_met_once_in_order() {
+        let table: Table<str, u32> = Table::open("walked", Options::ordered_set()).unwrap();
+        for number in (0..2 * PAGE + 1).rev() {
+            table.insert(&format!("a{number:05}"), &number).unwrap();
+            table.insert(&format!("b{number:05}"), &number).unwrap();
+        }
+        let met: Vec<_> = table.iter("b").map(|object| object.unwrap().1).collect();
+        assert_eq!(met, (0..2 * PAGE + 1).collect::<Vec<_>>());
+        assert_eq!(table.iter("c").count(), 0);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_ends_the_walk() {
+        let table: Table<str, String> = Table::open("mixed", Options::set()).unwrap();
+        table.insert("a", &"text".to_owned()).unwrap();
+        let numbers: Table<str, u32> = Table::open("mixed", Options::set()).unwrap();
+        let mut walk = numbers.iter("");
+        assert!(matches!(walk.next(), Some(Err(Error::BadValue(_)))) && walk.next().is_none());
+    }
 }

@@ -24,7 +24,6 @@ use volley_plugin::{Migration, Reversal, Table, config, export_rule};
 
 /// Of both versions.
 const RELEASES: [&str; 2] = ["0.1.0", "0.2.0"];
-const PAGE: u32 = 1_000;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -65,13 +64,8 @@ impl Chat {
     /// Every object under its other key, and the sessions of every member in its other group.
     fn rewrite(&self, split: Split, prefix: Prefix) -> Result<(), String> {
         let table: Table<[u8], Entry<'_>> = Table::open(rule::ROOMS, rule::OPTIONS)?;
-        let mut page = Some(table.select("", PAGE)?);
-        let mut all = Vec::new();
-        while let Some(some) = page {
-            page = table.select_next("", &some, PAGE)?;
-            all.extend(some.objects);
-        }
-        for (old, entry) in all {
+        let all: Result<Vec<_>, _> = table.iter("").collect();
+        for (old, entry) in all? {
             let (topic, rest) = split(&old).ok_or("a key of another layout")?;
             let with_prefix = |prefix: Prefix, rest: &[u8]| {
                 let mut bytes = Vec::new();
