@@ -1,9 +1,8 @@
 //! The conversation that `volley serve` prints to be pasted into two terminals, run through the real curl.
 
 use crate::harness::{Server, say, wait_until};
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use crate::shell::Terminal;
+use std::process::Command;
 
 fn has_curl() -> bool {
     let found = Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success());
@@ -31,48 +30,15 @@ fn terminals(printed: &str) -> Vec<String> {
     blocks
 }
 
-/// A terminal with a shell in it; closed with its holder.
-struct Terminal {
-    shell: Child,
-    screen: Arc<Mutex<String>>,
+/// A terminal into which these commands are pasted.
+fn paste(commands: &str) -> Terminal {
+    let mut terminal = Terminal::open(&mut Command::new("sh"));
+    terminal.type_in(commands);
+    terminal
 }
 
-impl Terminal {
-    fn paste(commands: &str) -> Self {
-        let mut shell = Command::new("sh")
-            .arg("-c")
-            .arg(commands)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let (screen, mut said) = (Arc::new(Mutex::new(String::new())), shell.stdout.take().expect("piped"));
-        let shows = screen.clone();
-        std::thread::spawn(move || {
-            let mut some = [0; 4096];
-            while let Ok(read) = said.read(&mut some) {
-                if read == 0 {
-                    break;
-                }
-                shows.lock().expect("the screen").push_str(&String::from_utf8_lossy(&some[..read]));
-            }
-        });
-        Self { shell, screen }
-    }
-
-    fn wait_for(&self, words: &str) -> String {
-        wait_until(&format!("the terminal to show {words}"), || {
-            let screen = self.screen.lock().expect("the screen");
-            screen.contains(words).then(|| screen.clone())
-        })
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.shell.kill();
-        let _ = self.shell.wait();
-    }
+fn wait_for(terminal: &Terminal, words: &str) -> String {
+    terminal.wait_for(words, |screen| screen.contains(words).then(|| screen.to_owned()))
 }
 
 #[test]
@@ -84,12 +50,12 @@ fn pasted_into_two_terminals_it_works() {
     let printed = server.wait_for_stdout(|text| terminals(text).len() >= 2 && text.contains("Ctrl-C"));
     assert!(printed.contains(&format!("http://{}", server.listen)), "the address as a link: {printed}");
     let blocks = terminals(&printed);
-    let bob = Terminal::paste(&blocks[0]);
-    bob.wait_for("welcome");
+    let bob = paste(&blocks[0]);
+    wait_for(&bob, "welcome");
     wait_until("Bob to poll", || (server.metric("volley_parked_polls") == 1).then_some(()));
-    let ann = Terminal::paste(&blocks[1]);
-    ann.wait_for("\"recipients\":2");
-    let screen = bob.wait_for("said");
+    let ann = paste(&blocks[1]);
+    wait_for(&ann, "\"recipients\":2");
+    let screen = wait_for(&bob, "said");
     let lines: Vec<serde_json::Value> = screen
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|wrong| panic!("{wrong}: {line}")))

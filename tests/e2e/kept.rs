@@ -24,7 +24,10 @@ pub(crate) fn server() -> Shared {
         let folder = Scratch::new();
         let plugins = [("probe", "probe.wasm"), ("c", "topic-c.wasm")].map(|(name, file)| {
             let path = of_v0_1(file);
-            format!("[plugins.{name}]\nfile = {path:?}\n[[routes]]\ntopics = \"{name}.>\"\nplugin = \"{name}\"\n")
+            format!(
+                "[plugins.{name}]\nfile = \"{}\"\n[[routes]]\ntopics = \"{name}.>\"\nplugin = \"{name}\"\n",
+                path.display()
+            )
         });
         let config = folder.file("volley.toml", &(plugins.concat() + TOPIC_ONLY));
         Server::start(&["--config", &config, "--lanes", "2"])

@@ -24,6 +24,7 @@ mod process; // the server's process as the system sees it
 mod request; // what it sends
 mod secure; // certificates, and clients that speak TLS and HTTP/2
 mod shared; // servers that several tests share
+mod shell; // a terminal that is typed into
 mod streaming; // clients of streams
 mod stub; // a server that answers as a test says
 mod terminal; // runs commands, and answers them as a server would
@@ -100,6 +101,7 @@ mod conversing; // `publish` and `poll`
 mod dashboard; // the operators' page, clicked
 mod doctor; // what a machine allows, and what so many clients need
 mod drain; // SIGTERM
+mod guide; // the guide for authors, followed
 mod live; // the server as operators watch it
 mod operate; // commands that change a running server
 mod operators; // the admin token

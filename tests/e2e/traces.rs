@@ -441,7 +441,8 @@ fn the_command_records_until_it_is_interrupted_and_leaves_nothing_behind() {
     assert!(interrupted.expect("kill").success());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(terminal::done(&output), "");
-    assert!(stderr(&output).starts_with("1 event, "), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.starts_with("recording topic; ") && said.contains("\n1 event, "), "{said}");
     assert_eq!(events(&std::fs::read_to_string(&file).expect("the trace")).len(), 1);
     assert_eq!(std::fs::metadata(&file).expect("the trace").permissions().mode() & 0o777, 0o600);
     refused(&operator.call(get(operator.path("/record"))), 404);

@@ -87,6 +87,7 @@ impl Record {
             Some(409) => advise(error, &[(409, other)]),
             _ => unknown(error),
         })?;
+        eprintln!("recording {name}; Ctrl-C ends it sooner");
         let trace = collect(&client, &path, seconds).await;
         // Whatever became of it, it is not to take the server's memory.
         let removed = client.delete(&path).await;

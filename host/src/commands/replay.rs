@@ -75,7 +75,9 @@ impl ReplayTrace {
             recorded: trace.versions.values().map(|of| called(&of.sha256, of.release.as_deref())).collect(),
             asked: called(replay.version(), Some(&replay.info.version)),
             redacted: trace.header.redacted.clone(),
-            migrates: replay.migrates(),
+            // Builds of one release have one layout.
+            migrates: replay.migrates()
+                && trace.versions.values().any(|of| of.release.as_ref() != Some(&replay.info.version)),
             events,
             different,
             uncertain: differences.iter().filter(|difference| !difference.uncertain.is_empty()).count(),

@@ -177,11 +177,14 @@
 //! # server.publish("vase", None, "7").unwrap();
 //! # let server = server.upgrade::<Auction>("").unwrap();
 //! # assert_eq!(server.rule().best.get(b"vase").unwrap().unwrap().bid, 7);
+//! # let server = server.upgrade::<Auction>("").unwrap(); // a repair of it, which finds the layout that it expects
+//! # assert_eq!(server.rule().best.get(b"vase").unwrap().unwrap().bid, 7);
 //! # let server = server.downgrade::<Old>("").unwrap();
 //! # assert_eq!(server.rule().0.get("vase").unwrap(), Some(7));
 //! ```
 //!
-//! - Versions are told apart by [`Info::version`], so raise it whenever the layout changes.
+//! - Versions are told apart by [`Info::version`], so raise it whenever the layout changes. Between two builds of the same
+//!   version, such as one and its repair, neither `upgrade` nor `downgrade` is called.
 //! - `upgrade` has to be done within a bound, as every call has; what can be changed a little at a time, when its key is
 //!   met, should be. A long one delays this plugin's events, nobody else's, and no connection.
 //! - `init` runs before `upgrade`, while the old version is still routing. It opens tables and looks at nothing.
@@ -247,7 +250,7 @@ pub trait Rule: Sized + 'static {
 pub trait Migration: Rule {
     /// Changes what `old_version` left, as its [`Info::version`] was, to what this version expects. `config` is what
     /// `init` got. An `Err` undoes all that was written, keeps the old version routing and tells the operator why: so
-    /// refuse an old version that is not known.
+    /// refuse an old version that is not known. Not called when the old version is this one's own: the layout is.
     fn upgrade(&self, old_version: &str, config: &str) -> Result<(), String>;
 }
 

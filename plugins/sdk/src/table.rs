@@ -286,12 +286,12 @@ mod tests {
     #[test]
     fn all_objects_of_a_prefix_are_met_once_in_order() {
         let table: Table<str, u32> = Table::open("walked", Options::ordered_set()).unwrap();
-        for number in (0..2 * PAGE + 1).rev() {
+        for number in (0..=2 * PAGE).rev() {
             table.insert(&format!("a{number:05}"), &number).unwrap();
             table.insert(&format!("b{number:05}"), &number).unwrap();
         }
         let met: Vec<_> = table.iter("b").map(|object| object.unwrap().1).collect();
-        assert_eq!(met, (0..2 * PAGE + 1).collect::<Vec<_>>());
+        assert_eq!(met, (0..=2 * PAGE).collect::<Vec<_>>());
         assert_eq!(table.iter("c").count(), 0);
     }
 

@@ -65,7 +65,8 @@ impl<R: Rule> Server<R> {
     /// assert_eq!(server.rule().0.get("a").unwrap().as_deref(), Some("seven"));
     /// ```
     pub fn upgrade<N: Migration>(self, config: &str) -> Result<Server<N>, Failed<R>> {
-        self.change(config, |_, new: &N| new.upgrade(R::info().version, config))
+        let old = R::info().version;
+        self.change(config, |_, new: &N| if old == N::info().version { Ok(()) } else { new.upgrade(old, config) })
     }
 
     /// Rolls back to a version whose layout this one knows.
@@ -73,7 +74,8 @@ impl<R: Rule> Server<R> {
     where
         R: Reversal,
     {
-        self.change(config, |new, _| new.downgrade(O::info().version))
+        let to = O::info().version;
+        self.change(config, |new, _| if to == R::info().version { Ok(()) } else { new.downgrade(to) })
     }
 
     fn change<N: Rule>(
