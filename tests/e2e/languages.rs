@@ -8,6 +8,7 @@
 use crate::client::{Session, events, publish};
 use crate::harness::{Scratch, Server, TOPIC_ONLY, say, volley, workspace};
 use crate::http::{call, post};
+use crate::terminal::done;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,7 @@ fn c() {
     }
     let [topic, room] = examples("c", None);
     converse(&topic, &room);
+    a_new_one("c", None);
 }
 
 #[test]
@@ -39,6 +41,7 @@ fn javascript() {
     let Some(tools) = tools("JavaScript", "node_modules/@bytecodealliance/componentize-js") else { return };
     let [topic, room] = examples("js", Some(&tools));
     converse(&topic, &room);
+    a_new_one("js", Some(&tools));
 }
 
 #[test]
@@ -46,6 +49,7 @@ fn python() {
     let Some(tools) = tools("Python", "venv/bin/componentize-py") else { return };
     let [topic, room] = examples("python", Some(&tools));
     converse(&topic, &room);
+    a_new_one("python", Some(&tools));
 }
 
 /// Builds a rule of one file, with no tools but those that are named.
@@ -129,17 +133,42 @@ fn build(source: &Path, language: &str, tools: Option<&Path>) -> PathBuf {
         copy(source, &below);
         folder = below;
     }
-    if let Some(tools) = tools {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let paths = std::iter::once(tools.join("venv/bin")).chain(std::env::split_paths(&path));
-        command.env("PATH", std::env::join_paths(paths).expect("a PATH"));
-    }
+    with_tools(&mut command, tools);
     let started = Instant::now();
     let built = command.args(["plugin", "build"]).arg(&folder).arg("-o").arg(&target).output().expect("volley plugin");
     assert!(built.status.success(), "{}:\n{}", source.display(), String::from_utf8_lossy(&built.stderr));
     let size = std::fs::metadata(&target).expect("the component").len();
     say(&format!("built {language}-{rule}, {size} bytes, in {:.1} s", started.elapsed().as_secs_f64()));
     target
+}
+
+fn with_tools(command: &mut Command, tools: Option<&Path>) {
+    let Some(tools) = tools else { return };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(tools.join("venv/bin")).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(paths).expect("a PATH"));
+}
+
+/// What `plugin new` writes is a rule that passes its own recorded events, and that a server would take.
+fn a_new_one(language: &str, tools: Option<&Path>) {
+    let scratch = Scratch::new();
+    let folder = tools.map_or_else(|| scratch.path().to_owned(), |tools| tools.join(language).join("new"));
+    let _ = std::fs::remove_dir_all(folder.join("tea-room"));
+    let rule = done(
+        &volley()
+            .args(["plugin", "new", "tea-room", "--lang", language, "--dir"])
+            .arg(&folder)
+            .output()
+            .expect("volley"),
+    );
+    // Engines are slow to begin with, on machines that have other things to do.
+    let patient = ["--limit", "init_ms_max=60000", "--limit", "route_ms_max=20000"];
+    for (command, words) in [("test", "tests/events.jsonl: ok, "), ("check", "rule      tea-room ")] {
+        let mut volley = volley();
+        with_tools(&mut volley, tools);
+        let said = done(&volley.args(["plugin", command, rule.trim()]).args(patient).output().expect("volley"));
+        assert!(said.contains(words), "{language}: {said}");
+    }
 }
 
 /// The files of a rule's folder; it has no folders but those that are made.

@@ -1,6 +1,6 @@
 //! What a component imports and exports, function by function, for operators who compare versions.
 
-use super::mismatches::Shape;
+use super::shape::Shape;
 use wasmparser::component_types::ComponentEntityType;
 
 /// Functions by their full names, `volley:router/ets@0.1.0#insert`; what is no interface by its own.

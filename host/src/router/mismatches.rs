@@ -4,60 +4,30 @@
 //! here the component's shape is validated and its types are compared with those of the contract, as wasmtime compares
 //! them: by structure, names of fields and cases included, names of parameters not.
 
+use super::published::{
+    CONTRACT, PACKAGE, VERSION, definition, is_ours, named, of_package, primitive, signature, written,
+};
+use super::shape::{NESTING_MAX, Shape};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use wasmparser::PrimitiveValType;
 use wasmparser::component_types::{
     ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType, ComponentFuncType,
     ComponentFuncTypeId, ComponentInstanceTypeId, ComponentValType, ResourceId,
 };
 use wasmparser::types::Types;
-use wasmparser::{Parser, Payload, PrimitiveValType, ValidPayload, Validator};
-use wit_parser::{Function, Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldItem, WorldKey};
+use wit_parser::{Function, Handle, InterfaceId, Type, TypeDefKind, TypeId};
 
 /// A component larger than this is refused unread.
 const COMPONENT_BYTES_MAX: usize = 64 << 20;
-/// Components and modules within each other. Compilers make two levels.
-const NESTING_MAX: usize = 16;
 /// More mismatches than that are not listed.
 const MISMATCHES_MAX: usize = 100;
 /// A name that a component gives, or what is written of one of its types, is cut here.
 const WORDS_BYTES_MAX: usize = 200;
 
-/// The interfaces' names are this, the interface and a version.
-const PACKAGE: &str = "volley:router/";
-/// A component may be built for any patch of it.
-pub const VERSION: &str = "0.1";
-/// The world that has everything; a rule leaves out what it can't do.
-const WORLD: &str = "reversible-plugin";
 const HANDLER: &str = "handler";
 const MIGRATION: &str = "migration";
 const REVERSAL: &str = "reversal";
-
-/// The contract, as it is written.
-static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
-    let mut resolve = Resolve::default();
-    let text = include_str!("../../../wit/v0.1/router.wit");
-    let package = resolve.push_source("router.wit", text).expect("the contract is WIT");
-    let world = &resolve.worlds[resolve.packages[package].worlds[WORLD]];
-    let named = |items: &mut dyn Iterator<Item = (&WorldKey, &WorldItem)>| {
-        let interfaces = items.filter_map(|(_, item)| match item {
-            WorldItem::Interface { id, .. } => Some((resolve.interfaces[*id].name.clone()?, *id)),
-            _ => None,
-        });
-        interfaces.collect()
-    };
-    let (imports, exports) = (named(&mut world.imports.iter()), named(&mut world.exports.iter()));
-    Contract { resolve, imports, exports }
-});
-
-struct Contract {
-    resolve: Resolve,
-    /// What a rule may import, by the interface's name.
-    imports: HashMap<String, InterfaceId>,
-    /// What it may export, likewise.
-    exports: HashMap<String, InterfaceId>,
-}
 
 /// None if the component can be mounted, as far as its shape says.
 pub fn mismatches(component: &[u8]) -> Vec<String> {
@@ -70,48 +40,6 @@ pub fn mismatches(component: &[u8]) -> Vec<String> {
     match Shape::read(component) {
         Ok(shape) => Comparison::of(&shape),
         Err(words) => vec![format!("this is not a valid component: {}", cut(&words))],
-    }
-}
-
-/// A valid component's imports and exports.
-pub(super) struct Shape<'a> {
-    pub(super) types: Types,
-    pub(super) imports: Vec<&'a str>,
-    pub(super) exports: Vec<&'a str>,
-}
-
-impl<'a> Shape<'a> {
-    pub(super) fn read(component: &'a [u8]) -> Result<Self, String> {
-        let words = |error: wasmparser::Error| error.to_string();
-        let mut validator = Validator::new();
-        let (mut imports, mut exports, mut depth, mut types) = (Vec::new(), Vec::new(), 0, None);
-        for payload in Parser::new(0).parse_all(component) {
-            let payload = payload.map_err(words)?;
-            // The code of functions is left to wasmtime.
-            if let ValidPayload::End(ended) = validator.payload(&payload).map_err(words)? {
-                types = Some(ended);
-            }
-            match payload {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-                Payload::End(_) if depth > 0 => depth -= 1,
-                Payload::ComponentImportSection(section) if depth == 0 => {
-                    for import in section {
-                        imports.push(import.map_err(words)?.name.name);
-                    }
-                }
-                Payload::ComponentExportSection(section) if depth == 0 => {
-                    for export in section {
-                        exports.push(export.map_err(words)?.name.name);
-                    }
-                }
-                _ => {}
-            }
-            if depth > NESTING_MAX {
-                return Err(format!("it is nested deeper than {NESTING_MAX}"));
-            }
-        }
-        // The last to end is the outermost.
-        Ok(Self { types: types.ok_or("it is empty")?, imports, exports })
     }
 }
 
@@ -131,22 +59,6 @@ struct Comparison<'a> {
     /// Named types of the contract and what the component has in their place.
     compared: HashSet<(TypeId, ComponentDefinedTypeId)>,
     words: Vec<String>,
-}
-
-/// Whether this host has an interface that a rule imports.
-pub(super) fn may_import(name: &str) -> bool {
-    of_package(name).is_some_and(|(name, version)| is_ours(version) && CONTRACT.imports.contains_key(name))
-}
-
-/// The interface and the version that a name of the contract names.
-pub(super) fn of_package(name: &str) -> Option<(&str, &str)> {
-    name.strip_prefix(PACKAGE)?.split_once('@')
-}
-
-/// Patches of a version differ in what is said about it, not in the types.
-pub(super) fn is_ours(version: &str) -> bool {
-    let patch = version.strip_prefix(VERSION).and_then(|rest| rest.strip_prefix('.'));
-    patch.is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl<'a> Comparison<'a> {
@@ -409,6 +321,7 @@ impl<'a> Comparison<'a> {
             },
         }
     }
+
     fn signature(&self, found: &ComponentFuncType) -> String {
         let mut out = String::from(if found.async_ { "async func(" } else { "func(" });
         for (at, (name, ty)) in found.params.iter().enumerate() {
@@ -509,80 +422,6 @@ enum Found<'a> {
 
 /// Names of fields or cases, and their types.
 type Parts<'a, T> = Vec<(&'a str, Option<T>)>;
-
-/// What the contract's type is, beneath the names.
-fn definition(mut id: TypeId) -> String {
-    while let TypeDefKind::Type(Type::Id(of)) = CONTRACT.resolve.types[id].kind {
-        id = of;
-    }
-    written_kind(&CONTRACT.resolve.types[id].kind)
-}
-
-/// Where the contract's type is defined, and its name there.
-fn named(mut id: TypeId) -> (&'static str, &'static str) {
-    let types = &CONTRACT.resolve.types;
-    while let TypeDefKind::Type(Type::Id(of)) = types[id].kind {
-        id = of;
-    }
-    let interface = match types[id].owner {
-        TypeOwner::Interface(interface) => CONTRACT.resolve.interfaces[interface].name.as_deref(),
-        _ => None,
-    };
-    (interface.unwrap_or_default(), types[id].name.as_deref().unwrap_or_default())
-}
-
-/// The contract's type by its name, if it has one.
-fn written(ty: Type) -> String {
-    match ty {
-        Type::Id(id) => {
-            let definition = &CONTRACT.resolve.types[id];
-            definition.name.clone().unwrap_or_else(|| written_kind(&definition.kind))
-        }
-        ty => primitive(ty).map(|ty| ty.to_string()).unwrap_or_default(),
-    }
-}
-
-fn written_kind(kind: &TypeDefKind) -> String {
-    let or_nothing = |ty: Option<Type>| ty.map_or("_".into(), written);
-    match kind {
-        TypeDefKind::Type(of) => written(*of),
-        TypeDefKind::List(of) => format!("list<{}>", written(*of)),
-        TypeDefKind::Option(of) => format!("option<{}>", written(*of)),
-        TypeDefKind::Result(of) => format!("result<{}, {}>", or_nothing(of.ok), or_nothing(of.err)),
-        TypeDefKind::Tuple(of) => {
-            format!("tuple<{}>", of.types.iter().map(|ty| written(*ty)).collect::<Vec<_>>().join(", "))
-        }
-        TypeDefKind::Handle(Handle::Own(id)) => named(*id).1.into(),
-        TypeDefKind::Handle(Handle::Borrow(id)) => format!("borrow<{}>", named(*id).1),
-        kind => kind.as_str().into(),
-    }
-}
-
-fn signature(function: &Function) -> String {
-    let params: Vec<_> = function.params.iter().map(|param| format!("{}: {}", param.name, written(param.ty))).collect();
-    let result = function.result.map(|result| format!(" -> {}", written(result))).unwrap_or_default();
-    format!("func({}){result}", params.join(", "))
-}
-
-fn primitive(ty: Type) -> Option<PrimitiveValType> {
-    Some(match ty {
-        Type::Bool => PrimitiveValType::Bool,
-        Type::U8 => PrimitiveValType::U8,
-        Type::U16 => PrimitiveValType::U16,
-        Type::U32 => PrimitiveValType::U32,
-        Type::U64 => PrimitiveValType::U64,
-        Type::S8 => PrimitiveValType::S8,
-        Type::S16 => PrimitiveValType::S16,
-        Type::S32 => PrimitiveValType::S32,
-        Type::S64 => PrimitiveValType::S64,
-        Type::F32 => PrimitiveValType::F32,
-        Type::F64 => PrimitiveValType::F64,
-        Type::Char => PrimitiveValType::Char,
-        Type::String => PrimitiveValType::String,
-        Type::ErrorContext => PrimitiveValType::ErrorContext,
-        Type::Id(_) => return None,
-    })
-}
 
 fn comma(at: usize) -> &'static str {
     if at == 0 { "" } else { ", " }

@@ -1,6 +1,7 @@
 //! What a component imports and exports, by name: what somebody wants to see of one before it runs.
 
-use super::mismatches::{Shape, VERSION, may_import, of_package};
+use super::published::{CONTRACT, VERSION, is_ours, of_package};
+use super::shape::Shape;
 
 /// The names at a component's edge.
 pub struct Outline {
@@ -30,8 +31,7 @@ impl Outline {
         };
         let known = |name: &str| {
             let exported = ["handler", "migration", "reversal"];
-            of_package(name)
-                .is_some_and(|(name, version)| exported.contains(&name) && super::mismatches::is_ours(version))
+            of_package(name).is_some_and(|(name, version)| exported.contains(&name) && is_ours(version))
         };
         Ok(Self { imports: all(&shape.imports, &may_import), exports: all(&shape.exports, &known) })
     }
@@ -50,6 +50,11 @@ impl Outline {
     pub fn exports(&self, interface: &str) -> bool {
         self.exports.iter().any(|one| one.is_ours && of_package(&one.name).is_some_and(|(name, _)| name == interface))
     }
+}
+
+/// Whether this host has an interface that a rule imports.
+fn may_import(name: &str) -> bool {
+    of_package(name).is_some_and(|(name, version)| is_ours(version) && CONTRACT.imports.contains_key(name))
 }
 
 #[cfg(test)]

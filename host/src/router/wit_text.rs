@@ -1,6 +1,6 @@
 //! A component's imports and exports as WIT text, read from its types.
 
-use super::mismatches::Shape;
+use super::shape::Shape;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use wasmparser::component_types::{

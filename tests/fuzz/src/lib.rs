@@ -15,7 +15,6 @@ pub mod clock;
 pub mod config;
 #[path = "../../../host/src/limits.rs"]
 pub mod limits;
-#[allow(dead_code)] // what `plugin check` asks besides
 #[path = "../../../host/src/router/mismatches.rs"]
 pub mod mismatches;
 #[path = "../../../host/src/on_trap.rs"]
@@ -26,6 +25,10 @@ pub mod origins;
 pub mod payload;
 #[path = "../../../host/src/pid.rs"]
 pub mod pid;
+#[path = "../../../host/src/router/published.rs"]
+pub mod published;
+#[path = "../../../host/src/router/shape.rs"]
+pub mod shape;
 #[path = "../../../host/src/signatures.rs"]
 pub mod signatures;
 #[path = "../../../host/src/standstill.rs"]
