@@ -30,6 +30,19 @@ fn a_session_that_calls_too_often_is_slowed_and_no_other() {
     other.call(poll(0, 0)).expect(200);
 }
 
+/// What the plain way turns away, hyper answers: it was counted on both.
+#[test]
+fn who_is_turned_away_on_a_new_connection_is_counted_once() {
+    let server = Server::start_plain(&["--limit", "session_requests_per_s_max=1"]);
+    let session = Session::open(&server);
+    let requests = [poll(0, 0), post(events("a")).json(&json!(1))].map(|request| request.token(&session.token));
+    let answers: Vec<_> =
+        (0..10).flat_map(|_| requests.iter().map(|request| call(&server.listen, request).status)).collect();
+    let slowed = answers.iter().filter(|status| **status == 429).count();
+    assert!(slowed >= 5, "{answers:?}");
+    assert_eq!(server.metric("volley_denials_total"), slowed as u64);
+}
+
 #[test]
 fn an_address_that_calls_too_often_is_slowed() {
     let server = Server::start_plain(&["--limit", "address_requests_per_s_max=10"]);

@@ -28,7 +28,7 @@ pub(super) fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<PollCa
     if !doors::is_plain_from(node, || socket.peer()) {
         return None;
     }
-    let pid = client::session_of(node, plain.session).ok()?;
+    let pid = client::plain_session(node, plain.session)?;
     let cors = plain.origin.and_then(|origin| node.cors.allows(origin));
     Some(call(node, pid, plain.asked, cors))
 }

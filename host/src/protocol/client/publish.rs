@@ -54,7 +54,7 @@ pub(super) fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<Publis
         return None;
     }
     let sender = match plain.session {
-        Some(_) => sender_of(node, client::session_of(node, plain.session).ok()?).ok()?,
+        Some(_) => sender_of(node, client::plain_session(node, plain.session)?).ok()?,
         None => Sender::default(),
     };
     Some(PublishCall { topic, sender, data })
