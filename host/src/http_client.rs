@@ -154,7 +154,9 @@ impl HttpClient {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&plain(&self.detail))?;
-        self.mismatches.iter().try_for_each(|mismatch| write!(f, "\n  - {}", plain(mismatch)))
+        // One that is the whole of it has been said.
+        let said = |mismatch: &&String| self.mismatches.len() > 1 || **mismatch != self.detail;
+        self.mismatches.iter().filter(said).try_for_each(|mismatch| write!(f, "\n  - {}", plain(mismatch)))
     }
 }
 

@@ -83,7 +83,8 @@ struct Tools {
 
 impl Tools {
     fn find(dir: &Path) -> Result<Self> {
-        // The linker first: it is looked up at once, while a compiler may take minutes to fetch.
+        cargo::find(dir)?;
+        // The linker next: it is looked up at once, while a compiler may take minutes to fetch.
         let linker = linker::find(dir)?;
         let compiler = compiler::find(dir)?;
         tracing::debug!(rustc = %compiler.rustc.display(), linker = %linker.path.display(), "toolchain");

@@ -131,6 +131,37 @@ fn a_rollback_that_fails_is_undone_completely() {
     }
 }
 
+/// A repair of a version that migrates has its layout: it was refused, by an `upgrade` that knows of no way from itself, and
+/// an event on which it fails was not given to the one before.
+#[test]
+fn between_two_builds_of_a_release_nothing_is_changed() {
+    let (server, operator, mut ann) = with_something_left(600_000);
+    let first = operator.active();
+    let second_build = operator.deploy(&reversible(&second(&json!({}))));
+    let tables = operator.tables();
+    let faults = json!({"name": "c", "upgrade": "error", "traps": true});
+    let repair = operator.deploy(&reversible(&second(&faults)));
+    assert_eq!(operator.tables(), tables);
+    operator.set_routes(&json!([{"topics": "v.>", "plugin": "versions", "on_trap": "previous"}]));
+    ann.skip_all();
+    publish(&server, TOPICS[0], &json!({"do": "trap"}));
+    assert_eq!(ann.next()["by"], "b", "which the repair fails on");
+    operator.rollback();
+    assert_eq!(
+        (operator.active(), operator.tables()["counts"]["v.b"].clone()),
+        (second_build.clone(), tables["counts"]["v.b"].clone())
+    );
+    // The way back to the first layout leads from either of the two.
+    operator.activate(&repair);
+    operator.activate(&first);
+    assert_eq!(operator.table("counts")["v.b"], "2");
+    operator.activate(&second_build);
+    operator.activate(&repair);
+    operator.activate(&second_build);
+    operator.activate(&first);
+    assert_eq!(operator.table("counts")["v.b"], "2");
+}
+
 #[test]
 fn without_downgrade_there_is_no_way_back_and_activating_says_so() {
     let (server, operator, mut ann) = with_something_left(600_000);

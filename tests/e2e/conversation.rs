@@ -1,6 +1,7 @@
 //! The conversation that `volley serve` prints to be pasted into two terminals, run through the real curl.
 
 use crate::harness::{Server, say, wait_until};
+use crate::http::PATIENCE;
 use crate::shell::Terminal;
 use std::process::Command;
 
@@ -32,7 +33,7 @@ fn terminals(printed: &str) -> Vec<String> {
 
 /// A terminal into which these commands are pasted.
 fn paste(commands: &str) -> Terminal {
-    let mut terminal = Terminal::open(&mut Command::new("sh"));
+    let mut terminal = Terminal::open(&mut Command::new("sh"), PATIENCE);
     terminal.type_in(commands);
     terminal
 }

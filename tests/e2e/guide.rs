@@ -6,7 +6,7 @@ use crate::harness::{Scratch, run, say, volley, volley_path, workspace};
 use crate::shell::Terminal;
 use crate::terminal::done;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ const GUIDE: &str = "plugins/README.md";
 const PATIENCE: Duration = Duration::from_mins(10);
 /// What stands for anything, within a line or as several lines.
 const ANYTHING: char = '…';
+
+fn target() -> &'static Path {
+    volley_path().ancestors().nth(2).expect("target/PROFILE/volley")
+}
 
 /// A block of the guide.
 #[derive(Debug, PartialEq)]
@@ -80,10 +84,16 @@ fn is_like(line: &str, shown: &str) -> bool {
     goes_on || rest.is_empty()
 }
 
-/// The first line of the guide that is not on the screen behind those before it.
-fn missing<'a>(screen: &str, shown: &'a str) -> Option<&'a str> {
-    let mut lines = screen.lines();
-    shown.lines().filter(|line| !line.trim().is_empty()).find(|shown| !lines.any(|line| is_like(line, shown)))
+/// Where on the screen the lines of the guide end, which are there one behind the other; or the first that is not.
+fn find<'a>(screen: &str, shown: &'a str) -> Result<usize, &'a str> {
+    let mut lines = screen.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some((*end, line))
+    });
+    shown
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .try_fold(0, |_, shown| lines.find(|(_, line)| is_like(line, shown)).map(|(end, _)| end).ok_or(shown))
 }
 
 /// Makes the changes below that folder. Their places are told by the lines around them, which must be there once.
@@ -115,42 +125,47 @@ fn apply(folder: &Path, diff: &str) {
 
 /// Somebody who follows the guide, in a folder of their own.
 struct Reader {
-    folder: Scratch,
     terminals: HashMap<String, Terminal>,
+    /// How much of a terminal's screen has been looked at.
+    seen: HashMap<String, usize>,
     /// Where the server is that the guide has started: elsewhere than a reader's, which has the ports to itself.
     server: String,
     /// What the first terminal said to the last commands.
     said: String,
+    folder: PathBuf,
 }
 
 impl Reader {
+    /// In a folder that is the same in each run, so that what its rule is built with is built once.
     fn new() -> Self {
-        let folder = Scratch::new();
+        let folder = target().join("guide");
+        let _ = std::fs::remove_dir_all(&folder);
         for name in ["bin", "data", "run"] {
-            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+            std::fs::create_dir_all(folder.join(name)).expect("a folder");
         }
-        std::os::unix::fs::symlink(volley_path(), folder.path().join("bin/volley")).expect("a link");
-        std::os::unix::fs::symlink(workspace().join("plugins"), folder.path().join("plugins")).expect("a link");
-        Self { folder, terminals: HashMap::new(), server: String::new(), said: String::new() }
+        std::os::unix::fs::symlink(volley_path(), folder.join("bin/volley")).expect("a link");
+        std::os::unix::fs::symlink(workspace().join("plugins"), folder.join("plugins")).expect("a link");
+        let (terminals, seen) = (HashMap::new(), HashMap::new());
+        Self { terminals, seen, server: String::new(), said: String::new(), folder }
     }
 
     fn terminal(&mut self, name: &str) -> &mut Terminal {
         let Self { folder, terminals, server, .. } = self;
         terminals.entry(name.to_owned()).or_insert_with(|| {
-            let folder = folder.path();
             // What was built for other tests is not built again, and nothing is downloaded.
-            let target = volley_path().ancestors().nth(2).expect("target/PROFILE/volley");
             let path = std::env::var_os("PATH").unwrap_or_default();
             let paths = std::iter::once(folder.join("bin")).chain(std::env::split_paths(&path));
             let mut shell = Command::new("bash");
-            shell.current_dir(folder).env("PATH", std::env::join_paths(paths).expect("a PATH"));
-            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("VOLLEY_TEST_")) {
-                shell.env_remove(name);
+            shell.current_dir(&*folder).env("PATH", std::env::join_paths(paths).expect("a PATH"));
+            for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"VOLLEY_")) {
+                if name != "VOLLEY_TOOLCHAIN" {
+                    shell.env_remove(name);
+                }
             }
-            shell.env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
+            shell.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
             shell.env("XDG_DATA_HOME", folder.join("data")).env("XDG_RUNTIME_DIR", folder.join("run"));
             shell.env("VOLLEY_LISTEN", "127.0.0.1:0").env("VOLLEY_ADMIN", "127.0.0.1:0");
-            let mut terminal = Terminal::open(&mut shell);
+            let mut terminal = Terminal::open(&mut shell, PATIENCE);
             terminal.type_in(server);
             terminal
         })
@@ -159,11 +174,11 @@ impl Reader {
     fn follow(&mut self, block: &Block<'_>) {
         match *block {
             Block::Commands { terminal: "", fails, text } => {
-                let (said, failed) = self.terminal("").run(text, PATIENCE);
+                let (said, failed) = self.terminal("").run(text);
                 assert_eq!(failed, u32::from(fails), "commands that failed of\n{text}{said}");
                 self.said = said;
                 // The versions that the workspace has, which are there.
-                let lock = self.folder.path().join("lounge/Cargo.lock");
+                let lock = self.folder.join("lounge/Cargo.lock");
                 if !lock.exists() {
                     std::fs::copy(workspace().join("Cargo.lock"), lock).expect("a copy");
                 }
@@ -175,15 +190,14 @@ impl Reader {
                 }
             }
             Block::Shown { terminal: "", text } => {
-                let missing = missing(&self.said, text);
-                assert!(missing.is_none(), "not there: {}\n{}", missing.unwrap_or(""), self.said);
+                find(&self.said, text).unwrap_or_else(|missing| panic!("not there: {missing}\n{}", self.said));
             }
-            Block::Shown { terminal, text } => {
-                let terminal =
-                    self.terminals.get(terminal).unwrap_or_else(|| panic!("there is no terminal {terminal}"));
-                terminal.wait_for(text, |screen| missing(screen, text).is_none().then_some(()));
+            Block::Shown { terminal: name, text } => {
+                let terminal = self.terminals.get(name).unwrap_or_else(|| panic!("there is no terminal {name}"));
+                let seen = self.seen.entry(name.to_owned()).or_default();
+                *seen += terminal.wait_for(text, |screen| find(&screen[*seen..], text).ok());
             }
-            Block::Diff(diff) => apply(self.folder.path(), diff),
+            Block::Diff(diff) => apply(&self.folder, diff),
         }
     }
 
@@ -291,8 +305,8 @@ fn lines_and_changes_are_told_apart() {
     ] {
         assert_eq!(is_like(line, shown), same, "{line:?} {shown:?}");
     }
-    assert_eq!(missing("one\ntwo\nthree\n", "one\nthree\n"), None);
-    assert_eq!(missing("one\ntwo\n", "two\none\n"), Some("one"));
+    assert_eq!(find("one\ntwo\nthree\nfour\n", "one\nthree\n"), Ok(14));
+    assert_eq!(find("one\ntwo\n", "two\none\n"), Err("one"));
     let page = "text\n<!-- terminal: bob -->\n```sh\necho\n```\n<!-- fails -->\n```sh\nfalse\n```\n```text\nno\n```\n";
     let told = [
         Block::Commands { terminal: "bob", fails: false, text: "echo\n" },

@@ -2,8 +2,10 @@
 //! host as they did. (The probe among them holds the tests of `contract`, its versions that of `code_change`.)
 
 use crate::client::{Session, publish};
+use crate::contract::Asker;
 use crate::guests;
-use crate::harness::{Scratch, Server, TOPIC_ONLY, run, say, workspace};
+use crate::harness::{Scratch, Server, TOPIC_ONLY, in_path, run, say, wait_until, workspace};
+use crate::http::{call, delete, get, post};
 use crate::shared::{Shared, SharedSlot};
 use crate::terminal::done;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ fn of_v0_1(name: &str) -> PathBuf {
     workspace().join("tests/kept/v0.1").join(name)
 }
 
-/// A server with them on topics of their own: `probe.>` and `c.>`.
+/// A server with them on topics of their own: `probe.>` and `c.>`; on `told.>` the probe tells who comes and goes.
 #[track_caller]
 pub(crate) fn server() -> Shared {
     static SERVER: SharedSlot = OnceLock::new();
@@ -29,7 +31,8 @@ pub(crate) fn server() -> Shared {
                 path.display()
             )
         });
-        let config = folder.file("volley.toml", &(plugins.concat() + TOPIC_ONLY));
+        let told = "[[routes]]\ntopics = \"told.>\"\nplugin = \"probe\"\nconfig = { announce = true }\n";
+        let config = folder.file("volley.toml", &(plugins.concat() + told + TOPIC_ONLY));
         Server::start(&["--config", &config, "--lanes", "2"])
     })
 }
@@ -55,7 +58,52 @@ fn a_rule_in_c_delivers_to_all() {
     }
 }
 
-/// What the tests of it show is all that there is.
+#[test]
+fn it_is_told_who_comes_and_goes() {
+    let server = server();
+    let mut watcher = Session::on(&server, "told.1");
+    let mut told = |kind: &str| {
+        let event = watcher.next();
+        assert_eq!(event["kind"], kind, "{event}");
+        event
+    };
+    told("Join");
+    let ann = json!({"user": "ann", "params": {"p": 1}, "topics": ["told.1"]});
+    let mut session = Session::open_with(&server, &ann);
+    let joined = told("Join");
+    assert_eq!((&joined["user"], &joined["params"]), (&json!("ann"), &json!(r#"{"p":1}"#)));
+    session.leave("told.1");
+    assert_eq!(told("Leave")["user"], "ann");
+    session.join("told.1");
+    told("Join");
+    session.end();
+    told("Exit(Normal)");
+    let session = Session::open_with(&server, &ann);
+    told("Join");
+    call(&server.admin, &delete(format!("/admin/v1/sessions/{}", in_path(&session.pid)))).expect(204);
+    told("Exit(Killed)");
+}
+
+#[test]
+fn its_refusals_and_options_mean_what_they_did() {
+    let server = server();
+    let mut asker = Asker::on(&server, "probe.kept");
+    for (what, status) in [("refuse", 403), ("invalid", 400)] {
+        let refused = asker.session.try_publish("probe.kept", &json!({"do": what, "words": "not like this"}));
+        assert_eq!(refused.problem(status), "not like this");
+    }
+    let opening = json!({"topics": ["probe.kept"], "params": {"refuse": "not you"}});
+    assert_eq!(call(&server.listen, &post("/v1/sessions").json(&opening)).problem(403), "not you");
+    let table =
+        |op: Value| json!({"do": "table", "name": "kept", "durable": true, "cluster": true, "ttl_ms": 50, "op": op});
+    asker.ok(&table(json!({"insert": [["a", "1"]]})));
+    let listing = call(&server.admin, &get("/admin/v1/tables")).json();
+    let kept = listing["tables"].as_array().expect("a list").iter().find(|table| table["name"] == "probe:kept");
+    assert_eq!(kept.expect("the table")["durable"], true, "{listing}");
+    wait_until("its object to expire", || (asker.ok(&table(json!({"lookup": ["a"]}))) == json!([[]])).then_some(()));
+}
+
+/// Every function of every interface that a component can import or export.
 #[test]
 fn what_is_kept_uses_all_of_the_contract() {
     let contract = std::fs::read_to_string(workspace().join("wit/v0.1/router.wit")).expect("the contract");
@@ -66,14 +114,22 @@ fn what_is_kept_uses_all_of_the_contract() {
     };
     let used = &in_use("probe.wasm") | &in_use("versions.wasm");
     let all = functions(&contract);
-    assert!(all.len() > 25 && all.contains("upgrade: func"), "{all:?}");
+    assert!(all.len() >= 28 && all.contains("migration upgrade"), "{all:?}");
     assert_eq!(all.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// Of a text in WIT, as `name: func` or `name: static func`.
+/// Of a text in WIT, as `INTERFACE NAME`; those of a resource are its interface's.
 fn functions(wit: &str) -> BTreeSet<String> {
-    let before = wit.split("func(").map(|text| text.rsplit(['\n', '{', ';']).next().unwrap_or("").trim());
-    before.filter(|text| text.contains(':')).map(|text| format!("{text} func")).collect()
+    let (mut functions, mut interface) = (BTreeSet::new(), "");
+    for line in wit.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("interface ") {
+            interface = name.trim_end_matches([' ', '{']);
+        } else if let Some((name, _)) = line.split_once("func(").filter(|_| !line.starts_with("///")) {
+            let name = name.trim_end().trim_end_matches("static").trim_end().trim_end_matches(':');
+            functions.insert(format!("{interface} {name}"));
+        }
+    }
+    functions
 }
 
 /// `.ci/published` in a repository of its own, with what a commit might do to it.
@@ -103,10 +159,19 @@ impl Published {
         self.0.path().join(name)
     }
 
+    /// There, and nowhere else: a hook that runs tests says in its environment which repository is meant.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+            command.env_remove(name);
+        }
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").current_dir(self.0.path());
+        command
+    }
+
     fn git(&self, arguments: &[&str]) {
-        let identity = ["-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false"];
-        let output = Command::new("git").args(identity).args(arguments).current_dir(self.0.path()).output();
-        let output = output.expect("git");
+        let identity = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"];
+        let output = self.command("git").args(identity).args(arguments).output().expect("git");
         assert!(output.status.success(), "git {arguments:?}: {output:?}");
     }
 
@@ -122,7 +187,7 @@ impl Published {
     }
 
     fn check(&self) -> Output {
-        Command::new("bash").arg(self.path(".ci/published")).output().expect("bash")
+        self.command("bash").arg(self.path(".ci/published")).output().expect("bash")
     }
 
     #[track_caller]
@@ -148,12 +213,19 @@ fn a_published_contract_can_not_change_unseen() {
     repository.refuses("put it back");
     let changed = digest(&repository.path("wit/v0.1/router.wit"));
     repository.edit("wit/published.sha256", |_| format!("{changed}  v0.1/router.wit\n"));
+    repository.refuses("only ever grows");
     repository.commit();
     repository.refuses("only ever grows");
+    // Whatever git is told of colours, or of what is a text.
+    repository.git(&["config", "color.ui", "always"]);
+    std::fs::write(repository.path(".gitattributes"), "*.sha256 -diff\n").expect("write");
+    repository.refuses("only ever grows");
+    repository.edit("wit/published.sha256", |list| list.replacen('f', "F", 1));
+    repository.refuses("lines that are none");
 
     // Nor by another file, or a component that was built anew.
     let Some(repository) = Published::new() else { return };
-    std::fs::write(repository.path("wit/v0.1/more.wit"), "interface more {}\n").expect("write");
+    std::os::unix::fs::symlink("router.wit", repository.path("wit/v0.1/more.wit")).expect("a link");
     repository.refuses("v0.1/more.wit");
     std::fs::remove_file(repository.path("wit/v0.1/more.wit")).expect("remove");
     std::fs::copy(guests::probe(), repository.path("tests/kept/v0.1/topic-c.wasm")).expect("a copy");

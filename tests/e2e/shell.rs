@@ -1,6 +1,5 @@
 //! A terminal with a shell in it: commands are typed in one after the other, as a person would, and its screen is read.
 
-use crate::http::PATIENCE;
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -12,6 +11,8 @@ const DONE: &str = "<<done, failed:";
 
 /// It and whatever runs in it end with their holder.
 pub(crate) struct Terminal {
+    /// For whatever is waited for on its screen.
+    patience: Duration,
     shell: Child,
     keyboard: ChildStdin,
     screen: Arc<Mutex<Vec<u8>>>,
@@ -19,7 +20,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// What is printed, also as an error, comes onto one screen.
-    pub(crate) fn open(shell: &mut Command) -> Self {
+    pub(crate) fn open(shell: &mut Command, patience: Duration) -> Self {
         let mut shell = shell
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -35,7 +36,7 @@ impl Terminal {
                 shows.lock().expect("the screen").extend_from_slice(&some[..read]);
             }
         });
-        let mut terminal = Self { shell, keyboard, screen };
+        let mut terminal = Self { patience, shell, keyboard, screen };
         terminal.type_in("exec 2>&1");
         terminal
     }
@@ -47,11 +48,11 @@ impl Terminal {
 
     /// Types it in, waits until it is done, and says what was printed and how many commands have failed.
     #[track_caller]
-    pub(crate) fn run(&mut self, commands: &str, patience: Duration) -> (String, u32) {
+    pub(crate) fn run(&mut self, commands: &str) -> (String, u32) {
         let before = self.screen.lock().expect("the screen").len();
         let count = "failed=0; trap 'failed=$((failed + 1))' ERR";
         self.type_in(&format!("{count}\n{commands}\ntrap - ERR; echo \"{DONE} $failed>>\""));
-        self.look(before, patience, commands, |said| {
+        self.look(before, commands, |said| {
             let (said, failed) = said.rsplit_once(DONE)?;
             Some((said.to_owned(), failed.strip_suffix(">>\n")?.trim().parse().expect("a number")))
         })
@@ -60,18 +61,19 @@ impl Terminal {
     /// Waits until the condition likes what is on the screen.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, likes: impl Fn(&str) -> Option<T>) -> T {
-        self.look(0, PATIENCE, what, likes)
+        self.look(0, what, likes)
     }
 
     #[track_caller]
-    fn look<T>(&self, from: usize, patience: Duration, what: &str, likes: impl Fn(&str) -> Option<T>) -> T {
+    fn look<T>(&self, from: usize, what: &str, likes: impl Fn(&str) -> Option<T>) -> T {
         let started = Instant::now();
         loop {
             let screen = String::from_utf8_lossy(&self.screen.lock().expect("the screen")[from..]).into_owned();
             if let Some(found) = likes(&screen) {
                 return found;
             }
-            assert!(started.elapsed() < patience, "waited {patience:?} for {what}; the screen shows\n{screen}");
+            let waited = started.elapsed();
+            assert!(waited < self.patience, "waited {waited:?} for {what}; the screen shows\n{screen}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }

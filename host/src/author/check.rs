@@ -200,6 +200,11 @@ impl Findings {
             let _ = writeln!(text, "  {head:<9} {}", plain(&words));
         }
         match self.mismatches.as_slice() {
+            [] if self.init.as_ref().is_some_and(|init| init.went.is_err()) => {
+                text.push_str(
+                    "it fits, if its init takes the config that its route will have: try that with --config\n",
+                );
+            }
             [] => text.push_str("it fits\n"),
             all => {
                 text.push_str("it does not fit:\n");

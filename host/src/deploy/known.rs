@@ -151,6 +151,16 @@ impl KnownPlugin {
         }
     }
 
+    /// To be called before that version takes the place of the active one. Of two builds of a release that has given the
+    /// tables their layout, the active one leads back.
+    pub(super) fn note_layout(&mut self, change: CodeChange, next: &Version) {
+        let is_held =
+            |active: &Arc<Version>| self.layout.as_ref() == Some(&active.id) && active.is_of_the_release_of(next);
+        if change != CodeChange::None || self.active.as_ref().is_some_and(is_held) {
+            self.layout = Some(next.id.clone());
+        }
+    }
+
     /// What it takes to go from the active version to one that migrates nothing. A version that was pushed before the one
     /// that gave the tables their layout can't know that layout: only the latter leads back, if it can.
     pub(super) fn change_to(&self, version: &Version) -> Result<CodeChange, Refused> {

@@ -75,6 +75,12 @@ impl Version {
         }
     }
 
+    /// Whether both say that they are the same release, which names the layout of their tables: one reads what the other
+    /// has left.
+    pub(super) fn is_of_the_release_of(&self, other: &Self) -> bool {
+        self.info.version == other.info.version
+    }
+
     /// One that was kept over a restart.
     pub(super) fn kept(kept: &PushedVersion) -> Self {
         Self {

@@ -43,7 +43,8 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     for (name, text) in SDK {
         place.write(&format!("c/{name}"), text)?;
     }
-    let rule = Sources { of: "rule", folder: dir, warnings: &["-Wall", "-Wextra"] };
+    let rule =
+        Sources { of: "rule", folder: dir, warnings: &["-Wall", "-Wextra", "-Werror=implicit-function-declaration"] };
     let sdk = Sources { of: "sdk", folder: &place.path("c"), warnings: &["-w"] };
     let objects = [rule.compile(&place)?, sdk.compile(&place)?].concat();
     let file = place.path(&file_name(dir));

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::command::{run, shown};
 use super::compiler::{Compiler, TARGET};
+use super::component;
 use super::linker::Linker;
 
 /// The release profile of every rule, whatever its author's workspace says. Speed before size: level 3 makes the
@@ -39,9 +40,7 @@ struct Crate {
 /// Builds the crate in `dir` and returns the file that cargo made.
 pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<PathBuf> {
     let krate = look_at(dir, compiler)?;
-    // A folder of its own: no lock shared with an outer cargo, and nothing left over from another std, which rustc
-    // could not load (E0463) although its version is the same.
-    let target = krate.target.join(format!("plugin-{}", compiler.std_id));
+    let target = target(&krate, compiler);
     let mut cargo = cargo(dir, compiler);
     cargo
         .args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics"])
@@ -61,6 +60,25 @@ pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<
     }
     wasm_file(&String::from_utf8_lossy(&output.stdout), &krate.id)
         .with_context(|| format!("`{line}` succeeded but named no .wasm file"))
+}
+
+/// Says what helps where there is no cargo.
+pub(super) fn find(dir: &Path) -> Result<()> {
+    match Command::new("cargo").arg("--version").current_dir(dir).output() {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("there is no cargo ({error}): install Rust from https://rustup.rs"),
+    }
+}
+
+/// A folder of its own: no lock shared with an outer cargo, and nothing left over from another std, which rustc could not
+/// load (E0463) although its version is the same. Of a workspace's own where several share one: a `cdylib` has no hash in
+/// its name, so cargo would take another's of the same name for what it has made.
+fn target(krate: &Crate, compiler: &Compiler) -> PathBuf {
+    let mut name = format!("plugin-{}", compiler.std_id);
+    if !krate.target.starts_with(&krate.workspace) {
+        name.extend(["-", &component::hash_of_path(&krate.workspace)[..8]]);
+    }
+    krate.target.join(name)
 }
 
 pub(super) fn profile_text() -> String {

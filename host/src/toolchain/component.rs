@@ -67,6 +67,11 @@ pub(super) fn hash_of_files(files: &[PathBuf]) -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
+/// The SHA-256 of a path.
+pub(super) fn hash_of_path(path: &Path) -> String {
+    hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -58,7 +58,13 @@ impl FromStr for Language {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|language| language.name() == text);
+        let text = text.to_lowercase();
+        let name = match &*text {
+            "javascript" | "typescript" | "ts" => "js",
+            "py" => "python",
+            name => name,
+        };
+        let found = Self::ALL.iter().find(|language| language.name() == name);
         let all = || Self::ALL.iter().map(|language| language.name()).collect::<Vec<_>>().join(", ");
         found.copied().ok_or_else(|| format!("this volley has nothing for {text:?}; there is: {}", all()))
     }

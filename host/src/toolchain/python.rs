@@ -12,6 +12,8 @@ use super::command::{run, say};
 use super::contract::{WORLD, Workplace, file_name};
 
 const TOOL: &str = "componentize-py";
+/// The one that it was tried with.
+const RELEASE: &str = "componentize-py==0.25.1";
 /// The module whose class `Handler` is the rule.
 const MODULE: &str = "rule";
 
@@ -22,7 +24,7 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     let tool = tool(dir);
     let version = run(Command::new(&tool).arg("--version")).with_context(|| {
         format!(
-            "rules in Python are built by {TOOL}: run `python3 -m venv .venv && .venv/bin/pip install {TOOL}` in {}",
+            "rules in Python are built by {TOOL}: run `python3 -m venv .venv && .venv/bin/pip install {RELEASE}` in {}",
             dir.display()
         )
     })?;

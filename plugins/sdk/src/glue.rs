@@ -45,14 +45,14 @@ pub fn route<R: Rule>(instance: &OnceCell<R>, event: Event) -> Result<Outcome, R
     }
 }
 
-/// The contract's `upgrade`. Builds of one release have one layout.
+/// The contract's `upgrade`.
 pub fn upgrade<R: Migration>(instance: &OnceCell<R>, old_version: &str, config: &str) -> Result<(), String> {
-    if old_version == R::info().version { Ok(()) } else { ready(instance).upgrade(old_version, config) }
+    ready(instance).upgrade(old_version, config)
 }
 
-/// The contract's `downgrade`, likewise.
+/// The contract's `downgrade`.
 pub fn downgrade<R: Reversal>(instance: &OnceCell<R>, to_version: &str) -> Result<(), String> {
-    if to_version == R::info().version { Ok(()) } else { ready(instance).downgrade(to_version) }
+    ready(instance).downgrade(to_version)
 }
 
 fn ready<R>(instance: &OnceCell<R>) -> &R {

@@ -131,6 +131,8 @@ impl Test {
             self.events.clone()
         } else if self.what.is_dir() {
             recorded(&self.what)?
+        } else if !self.what.exists() {
+            bail!("there is no such file or folder: {}", self.what.display());
         } else {
             return Err(WrongUsage("name the recorded events of a component with --events FILE".into()).into());
         };
