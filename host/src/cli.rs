@@ -38,7 +38,8 @@ enum Command {
     /// Build a rule, serve it, and swap it on each save
     ///
     /// What does not compile is told in the compiler's words, and the version before serves on; the log on stderr has
-    /// what the rule logs. Example: `volley dev examples/announcements --topics 'news.>'`
+    /// what the rule logs. Nothing is kept unless --data says where. Example: `volley dev examples/announcements --topics
+    /// 'news.>'`
     Dev(Box<Dev>),
     /// Build rules, bring them to a server, swap them, watch them
     #[command(subcommand)]
@@ -169,7 +170,8 @@ pub fn run() -> ExitCode {
             Err(bad) => return wrong(&bad),
         },
         Command::Dev(dev) => match dev.serve.clone().resolve() {
-            Ok(config) => serve(config, Some(*dev)),
+            // A rule in the making is not to be what the user's server begins with.
+            Ok(config) => serve(Config { data: config.data.clone().if_asked_for(), ..config }, Some(*dev)),
             Err(bad) => return wrong(&bad),
         },
         Command::Plugin(Plugin::Build { dir, output }) => build(&dir, output.as_deref()),

@@ -5,6 +5,7 @@ use crate::guests::{self, migrating, reversible};
 use crate::harness::Server;
 use crate::kept;
 use crate::operator::{Operator, named, refused};
+use crate::terminal::{done, operate};
 use serde_json::{Value, json};
 
 const QUICK: [&str; 2] = ["--limit", "upgrade_ms_max=500"];
@@ -176,6 +177,8 @@ fn without_downgrade_there_is_no_way_back_and_activating_says_so() {
     assert!(swapped.to_string().contains("rollback"), "it says that there is none: {swapped}");
     assert!(refused(&operator.try_rollback(), 409).contains("downgrade"));
     assert_eq!(operator.active(), version);
+    let listed = done(&operate(&server.admin, &["plugin", "ls"]));
+    assert!(listed.contains(" (no way back)"), "{listed}");
     // What it fails on is not given to a version that no longer knows the tables.
     crate::client::try_publish(&server, TOPICS[1], &json!({"do": "trap"})).problem(502);
     assert_called(&mut ann, "b", 2);

@@ -77,11 +77,11 @@ fn it_is_told_who_comes_and_goes() {
     session.join("told.1");
     told("Join");
     session.end();
-    told("Exit(Normal)");
+    told("Exit(ExitReason::Normal)");
     let session = Session::open_with(&server, &ann);
     told("Join");
     call(&server.admin, &delete(format!("/admin/v1/sessions/{}", in_path(&session.pid)))).expect(204);
-    told("Exit(Killed)");
+    told("Exit(ExitReason::Killed)");
 }
 
 #[test]

@@ -104,8 +104,9 @@ fn a_crate_is_built_again_and_swapped_on_each_save() {
     let config = folder.file("volley.toml", TOPIC_ONLY);
     let mut command = volley();
     command.args(["dev", folder.path().to_str().expect("UTF-8"), "--topics", "dev.>", "--config", &config]);
-    command.args(["--ephemeral", "--admin-no-token", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let server = Server::start_slowly_as(&mut command, BUILT);
+    command.args(["--admin-no-token", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let home = Scratch::new();
+    let server = Server::start_slowly_as(command.env("XDG_DATA_HOME", home.path()), BUILT);
     let mut ann = Session::on(&server, "dev.room");
     ann.publish("dev.room", &json!(0));
     assert_eq!(ann.poll(0).messages[0]["data"], "one");
@@ -126,4 +127,5 @@ fn a_crate_is_built_again_and_swapped_on_each_save() {
     wait_for_log(&server, 2, "swapped");
     ann.publish("dev.room", &json!(0));
     assert_eq!(ann.poll(0).messages[0]["data"], "three");
+    assert_eq!(std::fs::read_dir(home.path()).expect("a folder").count(), 0, "nothing is kept for the next `serve`");
 }

@@ -17,6 +17,7 @@ pub(super) struct Plugin {
     pub(super) name: String,
     pub(super) active: Option<String>,
     pub(super) previous: Option<String>,
+    pub(super) goes_back: Option<bool>,
     pub(super) generation: u64,
     pub(super) versions: Vec<Version>,
     pub(super) queued: u64,

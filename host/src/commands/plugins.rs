@@ -230,7 +230,7 @@ fn list(list: &PluginList) -> String {
         columns.row([
             plugin.name.clone(),
             layout::version_or_none(plugin.active.as_ref()),
-            layout::version_or_none(plugin.previous.as_ref()),
+            layout::version_or_none(plugin.previous.as_ref()) + no_way_back(plugin),
             plugin.calls.to_string(),
             plugin.refusals.to_string(),
             plugin.traps.to_string(),
@@ -242,6 +242,11 @@ fn list(list: &PluginList) -> String {
         notes.push_str(&went_back(plugin));
     }
     columns.text("there are no plugins") + &notes
+}
+
+/// It has migrated its tables, and has no downgrade.
+fn no_way_back(plugin: &Plugin) -> &'static str {
+    if plugin.previous.is_some() && plugin.goes_back == Some(false) { " (no way back)" } else { "" }
 }
 
 fn went_back(plugin: &Plugin) -> String {

@@ -22,6 +22,15 @@ impl Data {
             None => Ok(Self::PerUser(per_user()?)),
         }
     }
+
+    /// Nowhere, unless somebody has said where.
+    #[must_use]
+    pub fn if_asked_for(self) -> Self {
+        match self {
+            Self::PerUser(_) => Self::Off,
+            asked_for => asked_for,
+        }
+    }
 }
 
 fn per_user() -> Result<PathBuf, BadConfig> {

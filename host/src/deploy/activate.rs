@@ -129,7 +129,7 @@ impl Deployer {
         let (Some(active), Some(before)) = (plugin.active.clone(), plugin.before.clone()) else {
             return Err(Refused::Conflict("there is no version before this one".into()));
         };
-        if before.back == CodeChange::Down && !active.reverses {
+        if !plugin.goes_back() {
             return Err(no_way_back());
         }
         let configs = next.restore_configs(name, &before.configs);

@@ -151,6 +151,14 @@ impl KnownPlugin {
         }
     }
 
+    /// Whether there is a version before, and a way back to it.
+    pub fn goes_back(&self) -> bool {
+        let can = |before: &Before| {
+            before.back != CodeChange::Down || self.active.as_ref().is_some_and(|active| active.reverses)
+        };
+        self.before.as_ref().is_some_and(can)
+    }
+
     /// To be called before that version takes the place of the active one. Of two builds of a release that has given the
     /// tables their layout, the active one leads back.
     pub(super) fn note_layout(&mut self, change: CodeChange, next: &Version) {

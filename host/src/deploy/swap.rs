@@ -77,12 +77,11 @@ impl Deployer {
                 let configs = before.configs.iter().map(|(topics, config)| (topics.clone(), config.as_str().into()));
                 let recent = Duration::from_millis(self.node.shared.limits.rollback_recent_ms);
                 let leads_back = plugin.swapped_at.and_then(|at| recent.checked_sub(at.elapsed()));
-                let can_go_back = before.back != CodeChange::Down || active.reverses;
                 let previous = Previous {
                     rule,
                     configs: configs.collect(),
                     falls_back: before.back == CodeChange::None,
-                    leads_back: leads_back.filter(|_| can_go_back),
+                    leads_back: leads_back.filter(|_| plugin.goes_back()),
                 };
                 generation = generation.with_previous(&name, &previous, running);
             }

@@ -25,7 +25,7 @@ pub fn from_body(content_type: Option<&str>, body: Bytes) -> Result<Payload, Str
 /// would break a line-based form: they become spaces.
 pub fn json(body: Bytes) -> Result<Payload, String> {
     let text = std::str::from_utf8(&body).map_err(|error| format!("the JSON is not UTF-8: {error}"))?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("the body is not JSON: {error}"))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("this is not JSON: {error}"))?;
     if depth(&body) > DEPTH_MAX {
         return Err(format!("the JSON is nested deeper than {DEPTH_MAX}, which many clients cannot read"));
     }

@@ -31,6 +31,7 @@ fn about(name: &str, plugin: &KnownPlugin) -> Value {
         "name": name,
         "active": plugin.active.as_ref().map(|version| &version.id),
         "previous": plugin.before.as_ref().map(|before| &before.version.id),
+        "goes_back": plugin.goes_back(),
         "versions": versions.collect::<Vec<_>>(),
         "rolled_back": rolled_back.map(|back| json!({"at_ms": back.at_ms, "from": back.from, "to": back.to, "why": back.why})),
     });
