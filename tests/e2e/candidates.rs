@@ -2,9 +2,10 @@
 
 use crate::client::{Session, publish, try_publish};
 use crate::guests::{self, edited};
-use crate::harness::Server;
+use crate::harness::{Scratch, Server};
 use crate::http::post;
-use crate::operator::{Operator, done, named, refused};
+use crate::operator::{Operator, component_file, done, named, refused};
+use crate::terminal::{failed, operate};
 use serde_json::{Value, json};
 
 const QUICK: [&str; 4] = ["--limit", "init_ms_max=300", "--limit", "route_ms_max=300"];
@@ -131,4 +132,16 @@ fn what_is_too_large_is_refused_unread() {
     let response = operator.try_push(&vec![0; 1_000_001]);
     assert!(refused(&response, 413).contains("component_bytes_max"), "{response}");
     serves(&server, "a");
+}
+
+/// Who was still sending it met a closed connection, two times of five, and was asked whether there is a server.
+#[test]
+fn who_sends_far_too_much_is_told_so() {
+    let (server, _operator) = Server::start_with_version(&named("a"), &["--limit", "component_bytes_max=1000000"]);
+    let folder = Scratch::new();
+    let file = component_file(folder.path(), &vec![0; 32 << 20]);
+    for _ in 0..5 {
+        let said = failed(&operate(&server.admin, &["plugin", "push", "versions", &file]));
+        assert!(said.contains("component_bytes_max"), "{said}");
+    }
 }

@@ -9,8 +9,15 @@ use hyper::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
+use std::pin::pin;
+use std::time::Duration;
 
 pub use crate::protocol::query::percent_decoded;
+
+/// A body that says it is larger is refused unread.
+const READ_AWAY_BYTES_MAX: u64 = 1 << 30;
+/// For so long its sender is listened to.
+const READ_AWAY: Duration = Duration::from_secs(10);
 
 /// A whole response.
 pub type Reply = Response<Full<Bytes>>;
@@ -48,7 +55,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let too_large = || Problem::too_large(format!("the body has more than {bytes_max} bytes ({limit})"));
+    let too_large = || too_large(bytes_max, limit);
     if body.size_hint().lower() > bytes_max {
         return Err(too_large());
     }
@@ -61,6 +68,27 @@ where
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Problem::bad_request(format!("the body could not be read: {error}"))),
     }
+}
+
+/// 413, with the bound's name.
+fn too_large(bytes_max: u64, limit: &str) -> Problem {
+    Problem::too_large(format!("the body has more than {bytes_max} bytes ({limit})"))
+}
+
+/// The same of a body that may be so large that its sender is still sending when it is refused, and would find the connection
+/// closed in place of the words. So what is too large is read away, within bounds.
+pub async fn read_body_to_its_end<B>(shared: &Shared, body: B, bytes_max: u64, limit: &str) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if !(bytes_max + 1..READ_AWAY_BYTES_MAX).contains(&body.size_hint().lower()) {
+        return read_body(shared, body, bytes_max, limit).await;
+    }
+    let mut body = pin!(body);
+    let read_away = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(READ_AWAY, read_away).await;
+    Err(too_large(bytes_max, limit))
 }
 
 /// A header's text; twice is once too often.
