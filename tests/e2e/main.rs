@@ -113,6 +113,7 @@ mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
 
 // Clients that travel with it.
+mod chat_looks; // that page to the eye, and to who does not see it
 mod chat_page; // examples/chat, in Chromium
 mod demo; // what `--demo` serves
 mod our_clients; // examples/client-js and its kin
