@@ -34,6 +34,8 @@ export class Room {
   /** What was said, as `welcome` tells it. */
   #said = [];
   #last = { user: undefined, at: 0 };
+  /** By event: to whom a private line went that has not come yet. */
+  #addressees = new Map();
   #lines;
   #pending;
 
@@ -83,9 +85,12 @@ export class Room {
         this.#said.push(said);
         this.#forgetPending(said, message);
         return this.#line(said, message);
-      case "told":
+      case "told": {
         this.#forgetPending(said, message);
-        return this.#line(said, message, "privately");
+        const to = this.#addressees.get(message.event);
+        this.#addressees.delete(message.event);
+        return this.#line(said, message, to ? `privately to ${to}` : "privately");
+      }
       default: // of a later version of the rule
     }
   }
@@ -145,10 +150,11 @@ export class Room {
     while (this.#lines.childElementCount > LINES_MAX) this.#lines.firstElementChild.remove();
   }
 
-  /** To whom a private line of ours went; the rule tells that to nobody. */
+  /** To whom a private line of ours went; the rule tells that to nobody. The line itself may come later. */
   addressed(event, user) {
     const how = this.#lines.querySelector(`[data-event="${CSS.escape(event)}"] .how`);
     if (how) how.textContent = `privately to ${user}`;
+    else this.#addressees.set(event, user);
   }
 
   /** Shows what is on its way. */

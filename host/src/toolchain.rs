@@ -45,14 +45,14 @@ pub struct Built {
 pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
     // Canonical, because the folders that are kept out of the bytes have to match what cargo sees.
     let dir = dir.canonicalize().with_context(|| format!("no such folder: {}", dir.display()))?;
-    let Made { file, toolchain } = match Language::of(&dir)? {
+    let Made { file, component: usual, toolchain } = match Language::of(&dir)? {
         Language::Rust => rust(&dir)?,
         Language::C => c::build(&dir)?,
         Language::JavaScript => javascript::build(&dir)?,
         Language::Python => python::build(&dir)?,
     };
     let component = component::read(&file)?;
-    let path = out.map_or(file, Path::to_owned);
+    let path = out.map_or(usual, Path::to_owned);
     component.write(&path)?;
     Ok(Built { path, size: component.size(), sha256: component.sha256(), toolchain })
 }
@@ -60,13 +60,16 @@ pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
 /// What a language's tools have made, and their names.
 struct Made {
     file: PathBuf,
+    /// Where the component goes unless somebody says. Not over that file: two commands may build a rule at the same time,
+    /// and cargo puts its own in place again, so that for a moment there is none.
+    component: PathBuf,
     toolchain: String,
 }
 
 fn rust(dir: &Path) -> Result<Made> {
     let tools = Tools::find(dir)?;
-    let file = cargo::build(dir, &tools.compiler, &tools.linker)?;
-    Ok(Made { file, toolchain: tools.describe() })
+    let (file, component) = cargo::build(dir, &tools.compiler, &tools.linker)?;
+    Ok(Made { file, component, toolchain: tools.describe() })
 }
 
 /// Names what would build a crate in `dir`: the compiler, the origin of its std, the linker and the profile, a line

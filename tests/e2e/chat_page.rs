@@ -204,6 +204,26 @@ fn writing_and_private_words() {
     eve.notes("There is no /dance");
 }
 
+/// The answer to a publish may be there before the message: then the line did not say to whom it went.
+#[test]
+fn a_private_line_says_to_whom_whichever_comes_first() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = Server::shared_with_demo();
+    let mut page = browser.page(&url(&server));
+    for steps in ["addressed(); hears()", "hears(); addressed()"] {
+        let script = format!(
+            "import('/room.js').then(({{ Room }}) => {{
+                const room = new Room('tea', 'Ann', () => {{}});
+                const addressed = () => room.addressed('7', 'Bob');
+                const hears = () => room.hear({{ event: '7', data: {{ told: {{ user: 'Ann', text: 'psst' }} }} }});
+                {steps};
+                return room.element.querySelector('.how').textContent;
+            }})"
+        );
+        assert_eq!(page.value(&script), "privately to Bob", "{steps}");
+    }
+}
+
 #[test]
 fn ops_moderate() {
     let Some(mut browser) = Browser::start() else { return };

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::command::{run, shown};
-use super::contract::{Workplace, file_name};
+use super::contract::Workplace;
 use super::{Made, linker};
 
 /// Below `target/volley/c`; the headers are where an editor's clangd finds them by the rule's `compile_flags.txt`.
@@ -47,11 +47,15 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
         Sources { of: "rule", folder: dir, warnings: &["-Wall", "-Wextra", "-Werror=implicit-function-declaration"] };
     let sdk = Sources { of: "sdk", folder: &place.path("c"), warnings: &["-w"] };
     let objects = [rule.compile(&place)?, sdk.compile(&place)?].concat();
-    let file = place.path(&file_name(dir));
+    let (file, component) = (place.made(dir), place.component(dir));
     let mut link = Command::new(&linker.path);
     link.env("PATH", &linker.search_path).args(LINK).arg("--component-type").arg(place.world()?);
     run(link.args(objects).arg("-o").arg(&file))?;
-    Ok(Made { file, toolchain: format!("{clang}\nlinker: {}\nflags: {}\n", linker.version, FLAGS.join(" ")) })
+    Ok(Made {
+        file,
+        component,
+        toolchain: format!("{clang}\nlinker: {}\nflags: {}\n", linker.version, FLAGS.join(" ")),
+    })
 }
 
 fn version() -> Result<String> {

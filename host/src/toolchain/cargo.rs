@@ -37,8 +37,8 @@ struct Crate {
     elsewhere: Vec<(String, PathBuf)>,
 }
 
-/// Builds the crate in `dir` and returns the file that cargo made.
-pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<PathBuf> {
+/// Builds the crate in `dir` and returns the file that cargo made, and where the component of it goes.
+pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<(PathBuf, PathBuf)> {
     let krate = look_at(dir, compiler)?;
     let target = target(&krate, compiler);
     let mut cargo = cargo(dir, compiler);
@@ -58,8 +58,10 @@ pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<
     if !output.status.success() {
         bail!("{} was not built ({}): cargo's own words are above", dir.display(), output.status);
     }
-    wasm_file(&String::from_utf8_lossy(&output.stdout), &krate.id)
-        .with_context(|| format!("`{line}` succeeded but named no .wasm file"))
+    let file = wasm_file(&String::from_utf8_lossy(&output.stdout), &krate.id);
+    let file = file.with_context(|| format!("`{line}` succeeded but named no .wasm file"))?;
+    let component = target.join(file.file_name().unwrap_or_default());
+    Ok((file, component))
 }
 
 /// Says what helps where there is no cargo.

@@ -20,13 +20,24 @@ impl Workplace {
     /// Of the rule in that folder.
     pub(super) fn of(dir: &Path) -> Result<Self> {
         let place = Self(dir.join("target/volley"));
-        fs::create_dir_all(&place.0).with_context(|| format!("cannot make {}", place.0.display()))?;
+        let made = place.path("made");
+        fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
         Ok(place)
     }
 
     /// A file in it.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// What the language's own tools make.
+    pub(super) fn made(&self, rule: &Path) -> PathBuf {
+        self.path(&format!("made/{}.wasm", name(rule)))
+    }
+
+    /// The component.
+    pub(super) fn component(&self, rule: &Path) -> PathBuf {
+        self.path(&format!("{}.wasm", name(rule)))
     }
 
     /// Writes a file into it, whose name may have folders.
@@ -53,16 +64,16 @@ impl Workplace {
     }
 }
 
+/// Of a rule: its folder's.
+fn name(rule: &Path) -> String {
+    rule.file_name().unwrap_or("rule".as_ref()).to_string_lossy().into_owned()
+}
+
 fn one_world() -> String {
     let (comment, rest) = WIT.split_once(PACKAGE).expect("the contract is a package");
     let within = PACKAGE.trim_end_matches(';');
     let name = within.trim_start_matches("package ").replace('@', &format!("/{WORLD}@"));
     format!("package volley:rule;\nworld rule {{ include {name}; }}\n{comment}{within} {{\n{rest}}}\n")
-}
-
-/// The component's file is named like the rule's folder.
-pub(super) fn file_name(dir: &Path) -> String {
-    format!("{}.wasm", dir.file_name().unwrap_or("rule".as_ref()).to_string_lossy())
 }
 
 #[cfg(test)]

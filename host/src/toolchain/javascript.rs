@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Made;
 use super::command::{run, say};
-use super::contract::{WORLD, Workplace, file_name};
+use super::contract::{WORLD, Workplace};
 
 const PACKAGE: &str = "@bytecodealliance/componentize-js";
 /// Each of them would be an import that no server has.
@@ -38,12 +38,12 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     }
     let place = Workplace::of(dir)?;
     place.write("volley.d.ts", include_str!("../../../plugins/sdk-js/volley.d.ts"))?;
-    let file = place.path(&file_name(dir));
+    let (file, component) = (place.made(dir), place.component(dir));
     say("componentize-js is at work (about half a minute)");
     let mut node_runs = Command::new("node");
     node_runs.current_dir(dir).arg(tool).arg(&main).arg("--wit").arg(place.contract()?).args(["--world-name", WORLD]);
     run(node_runs.arg("--disable").args(WITHOUT).arg("--out").arg(&file))?;
-    Ok(Made { file, toolchain: format!("{PACKAGE} {version}\nnode: {}\n", node.trim_end()) })
+    Ok(Made { file, component, toolchain: format!("{PACKAGE} {version}\nnode: {}\n", node.trim_end()) })
 }
 
 fn read(dir: &Path) -> Result<Value> {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Made;
 use super::command::{run, say};
-use super::contract::{WORLD, Workplace, file_name};
+use super::contract::{WORLD, Workplace};
 
 const TOOL: &str = "componentize-py";
 /// The one that it was tried with.
@@ -29,12 +29,12 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
         )
     })?;
     let place = Workplace::of(dir)?;
-    let file = place.path(&file_name(dir));
+    let (file, component) = (place.made(dir), place.component(dir));
     say("componentize-py is at work (about half a minute)");
     let mut build = Command::new(&tool);
     build.current_dir(dir).arg("-d").arg(place.contract()?).args(["-w", WORLD, "componentize", "--stub-wasi"]);
     run(build.arg("-p").arg(dir).arg(MODULE).arg("-o").arg(&file))?;
-    Ok(Made { file, toolchain: format!("{}\n", version.trim_end()) })
+    Ok(Made { file, component, toolchain: format!("{}\n", version.trim_end()) })
 }
 
 fn tool(dir: &Path) -> PathBuf {
