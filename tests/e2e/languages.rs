@@ -44,6 +44,14 @@ fn javascript() {
     a_new_one("js", Some(&tools));
 }
 
+/// What it is compiled by finds the types at the first build.
+#[test]
+fn typescript() {
+    let Some(tools) = tools("TypeScript", "node_modules/typescript") else { return };
+    let topic = build(&workspace().join("examples/rules/ts/topic"), "ts", Some(&tools));
+    everything_arrives_unchanged(&serve(&[("plain", &topic)]));
+}
+
 #[test]
 fn python() {
     let Some(tools) = tools("Python", "venv/bin/componentize-py") else { return };
@@ -184,13 +192,24 @@ fn copy(from: &Path, to: &Path) {
 
 /// The whole conversation, with `topic` on `plain.>` and `room` on `room.>`.
 fn converse(topic: &Path, room: &Path) {
+    let server = serve(&[("plain", topic), ("room", room)]);
+    everything_arrives_unchanged(&server);
+    a_room(&server);
+}
+
+/// Each of them on topics that begin with its name.
+fn serve(rules: &[(&str, &Path)]) -> Server {
     let folder = Scratch::new();
     let config = folder.file("volley.toml", TOPIC_ONLY);
     let mut command = volley();
     command.args(["serve", "--ephemeral", "--admin-no-token", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    command.args(["--config", &config, "--route", "plain.>=plain", "--route", "room.>=room"]);
-    for (name, file) in [("plain", topic), ("room", room)] {
-        command.arg("--plugin").arg(format!("{name}={}", file.display()));
+    command.args(["--config", &config]);
+    for (name, file) in rules {
+        command
+            .arg("--plugin")
+            .arg(format!("{name}={}", file.display()))
+            .arg("--route")
+            .arg(format!("{name}.>={name}"));
     }
     // The pool has room for as many instances as it says, however many modules an engine consists of.
     command.args(["--lanes", "1", "--limit", "instances_max=8"]);
@@ -198,9 +217,8 @@ fn converse(topic: &Path, room: &Path) {
     command.args(["--limit", "route_ms_max=20000", "--limit", "init_ms_max=60000"]);
     let started = Instant::now();
     let server = Server::start_slowly_as(&mut command, START);
-    say(&format!("served {} after {:.1} s", room.display(), started.elapsed().as_secs_f64()));
-    everything_arrives_unchanged(&server);
-    a_room(&server);
+    say(&format!("served {rules:?} after {:.1} s", started.elapsed().as_secs_f64()));
+    server
 }
 
 /// A publish of any kind, whose answer's status is returned.

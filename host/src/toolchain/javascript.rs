@@ -23,6 +23,8 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     let node = run(Command::new("node").arg("--version"))
         .context("rules in JavaScript are built by Node.js, 20 or later: `apt-get install nodejs npm`")?;
     let (tool, version) = tool(dir)?;
+    let place = Workplace::of(dir)?;
+    place.write("volley.d.ts", include_str!("../../../plugins/sdk-js/volley.d.ts"))?;
     if package["scripts"]["build"].is_string() {
         // A pipe for stdout, which is for the component's path.
         let mut npm = Command::new("npm");
@@ -36,8 +38,6 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     if !main.is_file() {
         bail!("there is no {}: `main` in package.json names the module of the rule", main.display());
     }
-    let place = Workplace::of(dir)?;
-    place.write("volley.d.ts", include_str!("../../../plugins/sdk-js/volley.d.ts"))?;
     let (file, component) = (place.made(dir), place.component(dir));
     say("componentize-js is at work (about half a minute)");
     let mut node_runs = Command::new("node");
