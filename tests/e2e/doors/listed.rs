@@ -60,11 +60,11 @@ fn each_call_and_each_file_has_its_row() {
         assert!(page.contains(&format!("/v1/{call}")), "SECURITY.md has no row for /v1/{call}");
     }
     assert!(known >= 5, "the calls are not where they were: {known}");
-    let flags = read("host/src/config.rs");
+    let flags = read("host/src/config/flags.rs");
     let mut files = 0;
     for field in flags.lines().filter_map(|line| line.trim().strip_suffix(": Option<PathBuf>,")) {
         files += 1;
-        let flag = format!("--{}", field.trim_start_matches("pub ").replace('_', "-"));
+        let flag = format!("--{}", field.trim_start_matches("pub(super) ").replace('_', "-"));
         assert!(page.contains(&flag), "SECURITY.md has no row for {flag}");
     }
     assert!(files >= 5, "the flags are not where they were: {files}");
