@@ -52,13 +52,13 @@ pub struct Previous {
     pub configs: BTreeMap<Pattern, Arc<str>>,
     /// Whether it may route what the active one failed on.
     pub falls_back: bool,
-    /// For how long failures of the active one lead back to it by themselves.
+    /// For how long failures of the active one lead back to it by themselves, where there is a way.
     pub leads_back: Option<Duration>,
 }
 
 /// How a generation's rule has failed of late.
 struct Traps {
-    /// Whether there is a version to go back to, and this one has been active for a short time only.
+    /// Until when this version counts as a new one, if there was one before.
     until: Option<Instant>,
     at: Mutex<VecDeque<Instant>>,
     told: AtomicBool,

@@ -106,6 +106,11 @@ impl Deployer {
         let limits = &self.node.shared.limits;
         let why = format!("{} failures within {} ms", limits.rollback_traps_max, limits.rollback_window_ms);
         let (from, to) = (active.id.clone(), before.version.id.clone());
+        if !plugin.goes_back() {
+            // Said once: its failures are not counted again.
+            tracing::error!(plugin = name, from, why, "it keeps failing, and goes on: {}", no_way_back());
+            return;
+        }
         match self.back(name).await {
             Ok(mut next) => {
                 self.metrics(name).rollbacks.of(RolledBackBy::Traps).inc();

@@ -81,7 +81,7 @@ impl Deployer {
                     rule,
                     configs: configs.collect(),
                     falls_back: before.back == CodeChange::None,
-                    leads_back: leads_back.filter(|_| plugin.goes_back()),
+                    leads_back,
                 };
                 generation = generation.with_previous(&name, &previous, running);
             }
