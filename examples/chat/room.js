@@ -155,6 +155,7 @@ export class Room {
     const how = this.#lines.querySelector(`[data-event="${CSS.escape(event)}"] .how`);
     if (how) how.textContent = `privately to ${user}`;
     else this.#addressees.set(event, user);
+    while (this.#addressees.size > LINES_MAX) this.#addressees.delete(this.#addressees.keys().next().value);
   }
 
   /** Shows what is on its way. */

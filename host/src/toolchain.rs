@@ -22,6 +22,7 @@ mod language;
 mod linker;
 mod names;
 mod python;
+mod turn;
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ pub use language::Language;
 /// A component that has been built.
 #[derive(Debug)]
 pub struct Built {
-    /// Where it lies: the file asked for, or cargo's own.
+    /// Where it lies: the file asked for, or the usual one in the folder that its language builds in.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
@@ -45,7 +46,7 @@ pub struct Built {
 pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
     // Canonical, because the folders that are kept out of the bytes have to match what cargo sees.
     let dir = dir.canonicalize().with_context(|| format!("no such folder: {}", dir.display()))?;
-    let Made { file, component: usual, toolchain } = match Language::of(&dir)? {
+    let Made { file, component: usual, toolchain, turn: _turn } = match Language::of(&dir)? {
         Language::Rust => rust(&dir)?,
         Language::C => c::build(&dir)?,
         Language::JavaScript => javascript::build(&dir)?,
@@ -60,16 +61,17 @@ pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
 /// What a language's tools have made, and their names.
 struct Made {
     file: PathBuf,
-    /// Where the component goes unless somebody says. Not over that file: two commands may build a rule at the same time,
-    /// and cargo puts its own in place again, so that for a moment there is none.
+    /// Where the component goes unless somebody says. Not over that file: who builds the rule next would put that in place
+    /// again, so that for a moment there is none.
     component: PathBuf,
     toolchain: String,
+    turn: turn::Turn,
 }
 
 fn rust(dir: &Path) -> Result<Made> {
     let tools = Tools::find(dir)?;
-    let (file, component) = cargo::build(dir, &tools.compiler, &tools.linker)?;
-    Ok(Made { file, component, toolchain: tools.describe() })
+    let (file, component, turn) = cargo::build(dir, &tools.compiler, &tools.linker)?;
+    Ok(Made { file, component, toolchain: tools.describe(), turn })
 }
 
 /// Names what would build a crate in `dir`: the compiler, the origin of its std, the linker and the profile, a line

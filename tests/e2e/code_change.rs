@@ -3,6 +3,7 @@
 use crate::client::{Session, publish};
 use crate::guests::{self, migrating, reversible};
 use crate::harness::Server;
+use crate::http::delete;
 use crate::kept;
 use crate::operator::{Operator, named, refused};
 use crate::terminal::{done, operate};
@@ -159,6 +160,31 @@ fn between_two_builds_of_a_release_nothing_is_changed() {
     operator.activate(&second_build);
     operator.activate(&repair);
     operator.activate(&second_build);
+    operator.activate(&first);
+    assert_eq!(operator.table("counts")["v.b"], "2");
+}
+
+/// It was pushed before a repair of the release whose layout it reads, and was taken for one that does not know it.
+#[test]
+fn a_version_that_reads_a_layout_still_does_after_a_repair_of_the_one_that_made_it() {
+    let (_server, operator, _ann) = with_something_left(600_000);
+    let first = operator.active();
+    let second_build = operator.deploy(&reversible(&second(&json!({}))));
+    let laid_out = operator.table("counts");
+    let third = operator.deploy(&guests::version(&json!({"name": "d", "release": "0.2.1", "layout": 2})));
+    operator.rollback();
+    let repair = operator.push(&reversible(&second(&json!({"name": "c", "upgrade": "error"}))));
+    for version in [&repair, &third, &repair, &third] {
+        operator.activate(version);
+        assert_eq!(operator.table("counts"), laid_out);
+    }
+    // Only a build of that release leads back, and who made the layout has to be known for that.
+    assert!(refused(&operator.try_activate(&json!({ "version": first })), 409).contains("has migrated the tables"));
+    operator.activate(&repair);
+    operator.activate(&third);
+    operator.activate(&repair);
+    let forgotten = operator.call(delete(operator.path(&format!("/versions/{second_build}"))));
+    assert!(refused(&forgotten, 409).contains("has to stay"), "{forgotten}");
     operator.activate(&first);
     assert_eq!(operator.table("counts")["v.b"], "2");
 }

@@ -11,7 +11,7 @@ use crate::http::{call, post};
 use crate::terminal::done;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Engines of tens of megabytes are compiled, on machines that have other things to do.
@@ -34,6 +34,16 @@ fn c() {
     let [topic, room] = examples("c", None);
     converse(&topic, &room);
     a_new_one("c", None);
+    at_the_same_time(&crate::guests::file("c-topic").with_extension("source"));
+}
+
+/// `dev` in one terminal, `test` in another: what the one was making was read by the other.
+fn at_the_same_time(rule: &Path) {
+    let build = || volley().args(["plugin", "check"]).arg(rule).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let builds: Vec<_> = (0..8).map(|_| build().expect("volley")).collect();
+    for build in builds {
+        assert!(done(&build.wait_with_output().expect("it ends")).contains("it fits"));
+    }
 }
 
 #[test]

@@ -51,22 +51,28 @@ impl Deployer {
                 return Err(no_way_back());
             }
             Some(back) if is_other => back,
-            _ if active.as_ref().is_some_and(|active| active.is_of_the_release_of(&version)) => CodeChange::None,
+            _ if plugin.is_laid_out_for(&version) => CodeChange::None,
             _ if is_other && version.migrates => CodeChange::Up,
             _ => plugin.change_to(&version)?,
         };
         let configs = wanted.config.as_ref().map(|config| next.set_config(name, &config.to_string()));
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
-        plugin.note_layout(change, &version);
         if let Some(active) = active.filter(|_| is_other || configs.as_ref().is_some_and(|configs| !configs.is_empty()))
         {
             let configs = configs.unwrap_or_default();
             plugin.before = Some(Before { version: active, configs, back: change.back() });
         }
         plugin.active = Some(version.clone());
+        if change != CodeChange::None {
+            plugin.layout = Some(version.id.clone());
+        }
         let mut notes = Vec::new();
         if wanted.config.is_some() && next.routes.iter().all(|route| route.plugin != name) {
             notes.push("no route names this plugin, so its config goes nowhere: give it with the route".into());
+        }
+        if change == CodeChange::None && is_other && back.is_none() && version.migrates {
+            let release = &version.info.version;
+            notes.push(format!("the tables have the layout of {release} already, so its upgrade was not called"));
         }
         if change == CodeChange::Up && !version.reverses {
             notes.push(
@@ -107,7 +113,7 @@ impl Deployer {
         let why = format!("{} failures within {} ms", limits.rollback_traps_max, limits.rollback_window_ms);
         let (from, to) = (active.id.clone(), before.version.id.clone());
         if !plugin.goes_back() {
-            // Said once: its failures are not counted again.
+            // Said once a generation: its failures are not counted again.
             tracing::error!(plugin = name, from, why, "it keeps failing, and goes on: {}", no_way_back());
             return;
         }
@@ -139,7 +145,9 @@ impl Deployer {
         }
         let configs = next.restore_configs(name, &before.configs);
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
-        plugin.note_layout(before.back, &before.version);
+        if before.back != CodeChange::None {
+            plugin.layout = Some(before.version.id.clone());
+        }
         plugin.active = Some(before.version);
         plugin.before = Some(Before { version: active, configs, back: before.back.back() });
         plugin.swapped_at = None;

@@ -159,29 +159,34 @@ impl KnownPlugin {
         self.before.as_ref().is_some_and(can)
     }
 
-    /// To be called before that version takes the place of the active one. Of two builds of a release that has given the
-    /// tables their layout, the active one leads back.
-    pub(super) fn note_layout(&mut self, change: CodeChange, next: &Version) {
-        let is_held =
-            |active: &Arc<Version>| self.layout.as_ref() == Some(&active.id) && active.is_of_the_release_of(next);
-        if change != CodeChange::None || self.active.as_ref().is_some_and(is_held) {
-            self.layout = Some(next.id.clone());
-        }
+    /// The version that gave the tables their layout, if one has.
+    fn laid_out_by(&self) -> Option<&Arc<Version>> {
+        self.versions.iter().find(|known| self.layout.as_ref() == Some(&known.id))
     }
 
-    /// What it takes to go from the active version to one that migrates nothing. A version that was pushed before the one
-    /// that gave the tables their layout can't know that layout: only the latter leads back, if it can.
+    /// Whether the tables have the layout of that version already: a build of its release has given it to them, or is active.
+    pub(super) fn is_laid_out_for(&self, version: &Version) -> bool {
+        let builds = self.laid_out_by().into_iter().chain(self.active.as_ref().filter(|active| active.migrates));
+        version.migrates && builds.into_iter().any(|build| build.is_of_the_release_of(version))
+    }
+
+    /// What it takes to go from the active version to one that migrates nothing. A version that was pushed before the release
+    /// that gave the tables their layout can't know that layout: only a build of that release leads back, if it can.
     pub(super) fn change_to(&self, version: &Version) -> Result<CodeChange, Refused> {
-        let place = |id: &str| self.versions.iter().position(|known| known.id == id);
-        let Some(layout) = self.layout.as_deref().filter(|layout| place(&version.id) < place(layout)) else {
+        let Some(layout) = self.laid_out_by() else { return Ok(CodeChange::None) };
+        let of_the_release = |build: &Version| build.is_of_the_release_of(layout);
+        let since = self.versions.iter().position(|known| of_the_release(known));
+        let place = self.versions.iter().position(|known| known.id == version.id);
+        if of_the_release(version) || place >= since {
             return Ok(CodeChange::None);
-        };
-        match &self.active {
-            Some(active) if active.id == layout && active.reverses => Ok(CodeChange::Down),
-            Some(active) if active.id == layout => Err(no_way_back()),
-            _ => Err(Refused::Conflict(format!(
-                "{layout} has migrated the tables since {} was pushed: activate that one first, which leads back if it has a \
+        }
+        match self.active.as_ref().filter(|active| active.migrates && of_the_release(active)) {
+            Some(active) if active.reverses => Ok(CodeChange::Down),
+            Some(_) => Err(no_way_back()),
+            None => Err(Refused::Conflict(format!(
+                "{} has migrated the tables since {} was pushed: activate that one first, which leads back if it has a \
                  downgrade; or push a version that migrates them",
+                layout.id,
                 version.short()
             ))),
         }

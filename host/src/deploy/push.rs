@@ -77,7 +77,9 @@ impl Deployer {
             None => plugin.versions.push(version.clone()),
         }
         let mut dropped = Vec::new();
-        let unused = |known: &Arc<Version>| plugin.state_of(known) == "pushed" && known.id != version.id;
+        // Without the one that gave the tables their layout nobody would know any more who can read them.
+        let is_needed = |known: &Arc<Version>| known.id == version.id || plugin.layout.as_ref() == Some(&known.id);
+        let unused = |known: &Arc<Version>| plugin.state_of(known) == "pushed" && !is_needed(known);
         if plugin.versions.len() as u64 > limits.plugin_versions_max
             && let Some(oldest) = plugin.versions.iter().position(unused)
         {
@@ -123,6 +125,10 @@ impl Deployer {
         if plugin.state_of(&version) != "pushed" {
             let words =
                 format!("the version {} is {}; activate another one first", version.short(), plugin.state_of(&version));
+            return Err(Refused::Conflict(words));
+        }
+        if plugin.layout.as_ref() == Some(&version.id) {
+            let words = format!("the tables have the layout of the version {}, so it has to stay", version.short());
             return Err(Refused::Conflict(words));
         }
         plugin.versions.retain(|known| known.id != version.id);

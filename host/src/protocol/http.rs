@@ -6,7 +6,7 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use std::pin::pin;
@@ -75,14 +75,22 @@ fn too_large(bytes_max: u64, limit: &str) -> Problem {
     Problem::too_large(format!("the body has more than {bytes_max} bytes ({limit})"))
 }
 
-/// The same of a body that may be so large that its sender is still sending when it is refused, and would find the connection
-/// closed in place of the words. So what is too large is read away, within bounds.
-pub async fn read_body_to_its_end<B>(shared: &Shared, body: B, bytes_max: u64, limit: &str) -> Result<Bytes, Problem>
+/// The same of a body that says how large it is, and may be so large that its sender is still sending when it is refused, and
+/// would find the connection closed in place of the words. So it is read away, within bounds, unless its sender waits to be
+/// asked for it.
+pub async fn read_body_to_its_end<B>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: B,
+    bytes_max: u64,
+    limit: &str,
+) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if !(bytes_max + 1..READ_AWAY_BYTES_MAX).contains(&body.size_hint().lower()) {
+    let says = body.size_hint().lower();
+    if says <= bytes_max || says > READ_AWAY_BYTES_MAX || headers.contains_key(EXPECT) {
         return read_body(shared, body, bytes_max, limit).await;
     }
     let mut body = pin!(body);

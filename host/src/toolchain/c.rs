@@ -55,6 +55,7 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
         file,
         component,
         toolchain: format!("{clang}\nlinker: {}\nflags: {}\n", linker.version, FLAGS.join(" ")),
+        turn: place.into_turn(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::command::{run, shown};
 use super::compiler::{Compiler, TARGET};
 use super::component;
 use super::linker::Linker;
+use super::turn::Turn;
 
 /// The release profile of every rule, whatever its author's workspace says. Speed before size: level 3 makes the
 /// bundled rules a few kilobytes larger than "s", and a route over 100,000 PIDs is one hot loop. The names of functions
@@ -38,9 +39,10 @@ struct Crate {
 }
 
 /// Builds the crate in `dir` and returns the file that cargo made, and where the component of it goes.
-pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<(PathBuf, PathBuf)> {
+pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<(PathBuf, PathBuf, Turn)> {
     let krate = look_at(dir, compiler)?;
     let target = target(&krate, compiler);
+    let turn = Turn::take(&target)?;
     let mut cargo = cargo(dir, compiler);
     cargo
         .args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics"])
@@ -61,7 +63,7 @@ pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<
     let file = wasm_file(&String::from_utf8_lossy(&output.stdout), &krate.id);
     let file = file.with_context(|| format!("`{line}` succeeded but named no .wasm file"))?;
     let component = target.join(file.file_name().unwrap_or_default());
-    Ok((file, component))
+    Ok((file, component, turn))
 }
 
 /// Says what helps where there is no cargo.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::turn::Turn;
+
 /// The contract that this binary speaks.
 const WIT: &str = include_str!("../../../wit/v0.1/router.wit");
 const PACKAGE: &str = "package volley:router@0.1.0;";
@@ -14,12 +16,16 @@ const PACKAGE: &str = "package volley:router@0.1.0;";
 pub(super) const WORLD: &str = "plugin";
 
 /// Where a rule that is not Rust's is built.
-pub(super) struct Workplace(PathBuf);
+pub(super) struct Workplace {
+    folder: PathBuf,
+    turn: Turn,
+}
 
 impl Workplace {
     /// Of the rule in that folder.
     pub(super) fn of(dir: &Path) -> Result<Self> {
-        let place = Self(dir.join("target/volley"));
+        let folder = dir.join("target/volley");
+        let place = Self { turn: Turn::take(&folder)?, folder };
         let made = place.path("made");
         fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
         Ok(place)
@@ -27,7 +33,12 @@ impl Workplace {
 
     /// A file in it.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.folder.join(name)
+    }
+
+    /// Nobody else builds here until that is dropped.
+    pub(super) fn into_turn(self) -> Turn {
+        self.turn
     }
 
     /// What the language's own tools make.

@@ -43,7 +43,12 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     let mut node_runs = Command::new("node");
     node_runs.current_dir(dir).arg(tool).arg(&main).arg("--wit").arg(place.contract()?).args(["--world-name", WORLD]);
     run(node_runs.arg("--disable").args(WITHOUT).arg("--out").arg(&file))?;
-    Ok(Made { file, component, toolchain: format!("{PACKAGE} {version}\nnode: {}\n", node.trim_end()) })
+    Ok(Made {
+        file,
+        component,
+        toolchain: format!("{PACKAGE} {version}\nnode: {}\n", node.trim_end()),
+        turn: place.into_turn(),
+    })
 }
 
 fn read(dir: &Path) -> Result<Value> {

@@ -34,7 +34,7 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
     let mut build = Command::new(&tool);
     build.current_dir(dir).arg("-d").arg(place.contract()?).args(["-w", WORLD, "componentize", "--stub-wasi"]);
     run(build.arg("-p").arg(dir).arg(MODULE).arg("-o").arg(&file))?;
-    Ok(Made { file, component, toolchain: format!("{}\n", version.trim_end()) })
+    Ok(Made { file, component, toolchain: format!("{}\n", version.trim_end()), turn: place.into_turn() })
 }
 
 fn tool(dir: &Path) -> PathBuf {

@@ -225,17 +225,21 @@ impl<K: Key + ?Sized, V: Serialize + DeserializeOwned> Table<K, V> {
         let mut next = Some(None);
         std::iter::from_fn(move || {
             loop {
-                if let Some(object) = page.next() {
-                    return Some(Ok(object));
+                let met: Result<_, Error> = match page.next() {
+                    Some(wit::Object { key, value }) => decode(value).map(|value| (key, value)),
+                    None => match self.table.select(&prefix, next.take()?.as_deref(), PAGE) {
+                        Ok(some) => {
+                            page = some.objects.into_iter();
+                            next = some.continuation.map(Some);
+                            continue;
+                        }
+                        Err(error) => Err(error.into()),
+                    },
+                };
+                if met.is_err() {
+                    (page, next) = (Vec::new().into_iter(), None);
                 }
-                let after: Option<Vec<u8>> = next.take()?;
-                match self.select_page(&prefix[..], after.as_deref(), PAGE) {
-                    Ok(some) => {
-                        page = some.objects.into_iter();
-                        next = some.next.map(Some);
-                    }
-                    Err(error) => return Some(Err(error)),
-                }
+                return Some(met);
             }
         })
     }
@@ -297,10 +301,13 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_ends_the_walk() {
-        let table: Table<str, String> = Table::open("mixed", Options::set()).unwrap();
-        table.insert("a", &"text".to_owned()).unwrap();
-        let numbers: Table<str, u32> = Table::open("mixed", Options::set()).unwrap();
+        let numbers: Table<str, u32> = Table::open("mixed", Options::ordered_set()).unwrap();
+        let texts: Table<str, String> = Table::open("mixed", Options::ordered_set()).unwrap();
+        numbers.insert("a", &1).unwrap();
+        texts.insert("b", &"text".to_owned()).unwrap();
+        numbers.insert("c", &3).unwrap();
         let mut walk = numbers.iter("");
+        assert_eq!(walk.next(), Some(Ok((b"a".to_vec(), 1))));
         assert!(matches!(walk.next(), Some(Err(Error::BadValue(_)))) && walk.next().is_none());
     }
 }

@@ -104,7 +104,8 @@ where
         (true, "GET", ["plugins", name]) => plugins::plugin(deployer, name),
         (true, "POST", ["plugins", name, "versions"]) => {
             let bytes_max = node.shared.limits.component_bytes_max;
-            let component = http::read_body_to_its_end(&node.shared, body, bytes_max, "component_bytes_max").await?;
+            let of = "component_bytes_max";
+            let component = http::read_body_to_its_end(&node.shared, &head.headers, body, bytes_max, of).await?;
             plugins::push(deployer, name, &head.headers, component, query).await
         }
         (true, "GET", ["plugins", name, "versions", version]) => plugins::version(deployer, name, version).await,
