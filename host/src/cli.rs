@@ -38,8 +38,8 @@ enum Command {
     /// Build a rule, serve it, and swap it on each save
     ///
     /// What does not compile is told in the compiler's words, and the version before serves on; the log on stderr has
-    /// what the rule logs. Nothing is kept unless --data, its variable or the config says where. Example: `volley dev examples/announcements --topics
-    /// 'news.>'`
+    /// what the rule logs. Nothing is kept unless --data, its variable or the config says where. Example: `volley dev
+    /// examples/announcements --topics 'news.>'`
     Dev(Box<Dev>),
     /// Build rules, bring them to a server, swap them, watch them
     #[command(subcommand)]

@@ -17,16 +17,17 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, OnceLock};
 use crate::token::Token;
 use crate::topic::Topic;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
+#[path = "sessions/looks.rs"]
+mod looks;
+#[path = "sessions/slots.rs"]
+mod slots;
 #[path = "sessions/streams.rs"]
 mod streams;
 
+use slots::{Slot, SlotState, Unused};
 pub use streams::{Again, NotBegun};
-
-/// A freed slot is used again only when so many are free: the longer it waits, the longer nobody can mistake a PID.
-const FREE_SLOTS_MIN: usize = 65_536;
 
 /// What a session weighs besides what it was opened with, and a subscription besides its topic: about.
 const SESSION_BYTES: u64 = 512;
@@ -51,22 +52,6 @@ pub struct Sessions {
     dropped: AtomicU64,
     /// Not zero when no stream is to be parked again: how long its client may be told to stay away.
     closing: AtomicU64,
-}
-
-type Slot = Mutex<SlotState>;
-
-#[derive(Default)]
-struct SlotState {
-    /// Of the session that is here, or was last.
-    generation: u32,
-    session: Option<Box<Session>>,
-}
-
-#[derive(Default)]
-struct Unused {
-    /// The lowest slot that was never used.
-    fresh: u32,
-    freed: VecDeque<u32>,
 }
 
 /// There are as many sessions as may be.
@@ -449,53 +434,6 @@ impl Sessions {
         poll.map(|poll| Due::Poll(pid, poll))
     }
 
-    /// Live sessions, in the order of their slots, from the given slot on.
-    pub fn walk(&self, from_slot: u32, mut visit: impl FnMut(Pid, &mut Session) -> bool) {
-        let fresh = self.unused.lock().fresh;
-        for slot in from_slot..fresh {
-            let mut state = self.slot(slot).lock();
-            let pid = Pid::new(self.node, slot, state.generation);
-            if let Some(session) = &mut state.session
-                && !visit(pid, session)
-            {
-                return;
-            }
-        }
-    }
-
-    /// The same in so many slots at most; the slot to go on from, if there are more.
-    pub fn walk_part(&self, from_slot: u32, slots: u32, mut visit: impl FnMut(Pid, &Session)) -> Option<u32> {
-        let fresh = self.unused.lock().fresh;
-        let to_slot = from_slot.saturating_add(slots).min(fresh);
-        for slot in from_slot..to_slot {
-            let state = self.slot(slot).lock();
-            if let Some(session) = &state.session {
-                visit(Pid::new(self.node, slot, state.generation), session);
-            }
-        }
-        (to_slot < fresh).then_some(to_slot)
-    }
-
-    /// What all sessions were opened with and are subscribed to, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
-    }
-
-    /// How many sessions there are.
-    pub fn live(&self) -> u64 {
-        self.live.load(Relaxed)
-    }
-
-    /// How many polls are parked.
-    pub fn parked(&self) -> u64 {
-        self.parked.load(Relaxed)
-    }
-
-    /// How many messages mailboxes have dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
-    }
-
     fn ended(&self, pid: Pid, session: &Session) {
         if session.parked.is_some() {
             self.parked.fetch_sub(1, Relaxed);
@@ -535,22 +473,6 @@ impl Sessions {
             (0..CHUNK_SLOTS).map(|_| Mutex::new(SlotState { generation: random(), session: None })).collect()
         });
         &chunk[(slot % CHUNK_SLOTS) as usize]
-    }
-}
-
-impl SlotState {
-    fn session_of(&mut self, pid: Pid) -> Option<&mut Session> {
-        if self.generation == pid.generation() { self.session.as_deref_mut() } else { None }
-    }
-}
-
-impl Unused {
-    fn take(&mut self) -> Option<u32> {
-        if self.freed.len() <= FREE_SLOTS_MIN && self.fresh < SLOTS_MAX {
-            self.fresh += 1;
-            return Some(self.fresh - 1);
-        }
-        self.freed.pop_front()
     }
 }
 

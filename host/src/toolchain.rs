@@ -70,8 +70,7 @@ struct Made {
 
 fn rust(dir: &Path) -> Result<Made> {
     let tools = Tools::find(dir)?;
-    let (file, component, turn) = cargo::build(dir, &tools.compiler, &tools.linker)?;
-    Ok(Made { file, component, toolchain: tools.describe(), turn })
+    cargo::build(dir, &tools.compiler, &tools.linker, tools.describe())
 }
 
 /// Names what would build a crate in `dir`: the compiler, the origin of its std, the linker and the profile, a line

@@ -2,7 +2,7 @@
 
 use crate::client::{Session, publish};
 use crate::guests::{self, edited};
-use crate::harness::{Scratch, Server, run, volley, volley_path, workspace};
+use crate::harness::{Scratch, Server, run, target, volley, workspace};
 use crate::operator::{component_file, named};
 use crate::terminal::{done, failed, operate, stderr, stdout};
 use serde_json::{Value, json};
@@ -20,8 +20,7 @@ fn code(output: &Output, code: i32) -> String {
 fn a_new_rule_works_from_its_first_line_to_a_chat() {
     // A folder that is the same in each run, outside of any workspace's members, and what the guests were built with: so
     // that only the rule itself is compiled, and nothing is downloaded.
-    let target = volley_path().ancestors().nth(2).expect("target/PROFILE/volley");
-    let folder = target.join("authors");
+    let folder = target().join("authors");
     let _ = std::fs::remove_dir_all(&folder);
     let folder = folder.to_str().expect("UTF-8");
     let rule = done(&run(&["plugin", "new", "parlour", "--lang", "rust", "--dir", folder])).trim().to_owned();
@@ -29,7 +28,7 @@ fn a_new_rule_works_from_its_first_line_to_a_chat() {
     std::fs::copy(workspace().join("Cargo.lock"), Path::new(&rule).join("Cargo.lock")).expect("its versions");
     let volley = |arguments: &[&str]| {
         let mut volley = volley();
-        volley.args(arguments).env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
+        volley.args(arguments).env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
         volley.output().expect("volley")
     };
     let component = format!("{rule}/parlour.wasm");

@@ -1,6 +1,6 @@
 //! The rules under test, built from source once in each test run.
 
-use crate::harness::{say, volley, volley_path, workspace};
+use crate::harness::{say, target, volley, workspace};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -93,8 +93,7 @@ pub(crate) fn edited(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 /// The file of a built guest, beside the program under test: `target/guests/NAME.wasm`.
 pub(crate) fn file(name: &str) -> PathBuf {
-    let target = volley_path().ancestors().nth(2).expect("target/PROFILE/volley");
-    target.join("guests").join(format!("{name}.wasm"))
+    target().join("guests").join(format!("{name}.wasm"))
 }
 
 fn build(folder: &str, name: &str) -> Result<PathBuf, String> {

@@ -2,7 +2,9 @@
 //! a terminal, every diff made in its file, and what is shown behind them is what came. Commands in running text are among
 //! those of the blocks, and the limits are those of the server.
 
-use crate::harness::{Scratch, run, say, volley, volley_path, workspace};
+use crate::harness::{
+    Scratch, address, run, say, target, unconfigured, volley, volley_path, with_programs_of, workspace,
+};
 use crate::shell::Terminal;
 use crate::terminal::done;
 use std::collections::HashMap;
@@ -15,10 +17,6 @@ const GUIDE: &str = "plugins/README.md";
 const PATIENCE: Duration = Duration::from_mins(10);
 /// What stands for anything, within a line or as several lines.
 const ANYTHING: char = '…';
-
-fn target() -> &'static Path {
-    volley_path().ancestors().nth(2).expect("target/PROFILE/volley")
-}
 
 /// A block of the guide.
 #[derive(Debug, PartialEq)]
@@ -153,15 +151,9 @@ impl Reader {
         let Self { folder, terminals, server, .. } = self;
         terminals.entry(name.to_owned()).or_insert_with(|| {
             // What was built for other tests is not built again, and nothing is downloaded.
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let paths = std::iter::once(folder.join("bin")).chain(std::env::split_paths(&path));
             let mut shell = Command::new("bash");
-            shell.current_dir(&*folder).env("PATH", std::env::join_paths(paths).expect("a PATH"));
-            for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"VOLLEY_")) {
-                if name != "VOLLEY_TOOLCHAIN" {
-                    shell.env_remove(name);
-                }
-            }
+            unconfigured(&mut shell);
+            with_programs_of(shell.current_dir(&*folder), &folder.join("bin"));
             shell.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
             shell.env("XDG_DATA_HOME", folder.join("data")).env("XDG_RUNTIME_DIR", folder.join("run"));
             shell.env("VOLLEY_LISTEN", "127.0.0.1:0").env("VOLLEY_ADMIN", "127.0.0.1:0");
@@ -203,11 +195,10 @@ impl Reader {
 
     /// Tells all terminals where the server is.
     fn find_server(&mut self) {
-        let address = |screen: &str, key: &str| {
+        let both = |screen: &str| {
             let ready = screen.lines().find(|line| line.starts_with("volley ready "))?;
-            ready.split(' ').find_map(|word| Some(word.strip_prefix(key)?.to_owned()))
+            address(ready, "listen").zip(address(ready, "admin"))
         };
-        let both = |screen: &str| address(screen, "listen=").zip(address(screen, "admin="));
         let (listen, admin) = self.terminal("server").wait_for("the ready line", both);
         self.server = format!("export VOLLEY_SERVER_URL=http://{listen} VOLLEY_ADMIN_URL=http://{admin}");
         let tell = self.server.clone();
@@ -233,11 +224,11 @@ fn every_command_does_what_the_guide_says() {
 #[test]
 fn commands_in_running_text_are_among_those_that_are_run() {
     let page = std::fs::read_to_string(workspace().join(GUIDE)).expect("the guide");
-    let run: Vec<&str> = blocks(&page)
+    let typed: Vec<&str> = blocks(&page)
         .into_iter()
         .filter_map(|block| if let Block::Commands { text, .. } = block { Some(text) } else { None })
         .collect();
-    let run = run.concat();
+    let typed = typed.concat();
     let outside = page.split("```").step_by(2);
     let named = outside.flat_map(|text| text.split('`').skip(1).step_by(2)).filter_map(|code| {
         let words: Vec<&str> =
@@ -245,15 +236,13 @@ fn commands_in_running_text_are_among_those_that_are_run() {
         (words.first() == Some(&"volley") && words.len() > 1).then(|| words.join(" "))
     });
     for command in named {
-        let is_help = page.contains(&format!("`{command} --help`"));
-        let help = is_help.then(|| done(&run_words(&command)));
-        assert!(help.is_some() || run.contains(&command), "nothing runs {command:?}");
+        if page.contains(&format!("`{command} --help`")) {
+            let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
+            done(&run(&words));
+        } else {
+            assert!(typed.contains(&command), "nothing runs {command:?}");
+        }
     }
-}
-
-fn run_words(command: &str) -> std::process::Output {
-    let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
-    run(&words)
 }
 
 /// The table of limits: names and defaults as `serve --help` has them.

@@ -18,12 +18,30 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// The program under test, with nothing of the caller's environment to configure it.
 pub(crate) fn volley() -> Command {
     let mut command = Command::new(volley_path());
+    unconfigured(&mut command);
+    command
+}
+
+/// Takes from a command what of the caller's environment would configure the program.
+pub(crate) fn unconfigured(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("VOLLEY_") && name != "VOLLEY_TOOLCHAIN") {
             command.env_remove(name);
         }
     }
-    command
+}
+
+/// Has a command look for programs in that folder first.
+pub(crate) fn with_programs_of(command: &mut Command, folder: &Path) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(paths).expect("a PATH"));
+}
+
+/// What the ready line says under that key.
+pub(crate) fn address(ready: &str, key: &str) -> Option<String> {
+    let mut words = ready.split(' ').filter_map(|word| word.split_once('='));
+    words.find(|(name, _)| *name == key).map(|(_, address)| address.to_owned())
 }
 
 /// Runs the program to its end, which is expected to come soon.
@@ -49,6 +67,11 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 
 pub(crate) fn volley_path() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_volley"))
+}
+
+/// Cargo's, in which the program under test was built.
+pub(crate) fn target() -> &'static Path {
+    volley_path().ancestors().nth(2).expect("target/PROFILE/volley")
 }
 
 /// The folder of the workspace.
@@ -121,10 +144,7 @@ impl Server {
             let _ = child.kill();
             panic!("the server did not get ready:\n{}", stderr.text());
         };
-        let address = |key: &str| {
-            let mut words = ready.split(' ').filter_map(|word| word.split_once('='));
-            words.find(|(name, _)| *name == key).map(|(_, address)| address.to_owned())
-        };
+        let address = |key: &str| address(&ready, key);
         let both = address("listen").zip(address("admin")).unwrap_or_else(|| panic!("not the ready line: {ready}"));
         Self { child: Mutex::new(child), listen: both.0, admin: both.1, tls: address("tls"), stdout, stderr }
     }

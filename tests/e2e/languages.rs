@@ -6,7 +6,7 @@
 //! must clang where `VOLLEY_TEST_CLANG` is set, as `.ci/run` does.
 
 use crate::client::{Session, events, publish};
-use crate::harness::{Scratch, Server, TOPIC_ONLY, say, volley, workspace};
+use crate::harness::{Scratch, Server, TOPIC_ONLY, say, volley, with_programs_of, workspace};
 use crate::http::{call, post};
 use crate::terminal::done;
 use serde_json::{Value, json};
@@ -161,10 +161,9 @@ fn build(source: &Path, language: &str, tools: Option<&Path>) -> PathBuf {
 }
 
 fn with_tools(command: &mut Command, tools: Option<&Path>) {
-    let Some(tools) = tools else { return };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let paths = std::iter::once(tools.join("venv/bin")).chain(std::env::split_paths(&path));
-    command.env("PATH", std::env::join_paths(paths).expect("a PATH"));
+    if let Some(tools) = tools {
+        with_programs_of(command, &tools.join("venv/bin"));
+    }
 }
 
 /// What `plugin new` writes is a rule that passes its own recorded events, and that a server would take.

@@ -3,11 +3,18 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Stands behind what a shell was told, on its screen, with the number of commands that have failed.
 const DONE: &str = "<<done, failed:";
+
+/// All that was printed, and that there is more of it.
+#[derive(Default)]
+struct Screen {
+    text: Mutex<Vec<u8>>,
+    more: Condvar,
+}
 
 /// It and whatever runs in it end with their holder.
 pub(crate) struct Terminal {
@@ -15,7 +22,7 @@ pub(crate) struct Terminal {
     patience: Duration,
     shell: Child,
     keyboard: ChildStdin,
-    screen: Arc<Mutex<Vec<u8>>>,
+    screen: Arc<Screen>,
 }
 
 impl Terminal {
@@ -27,13 +34,14 @@ impl Terminal {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|wrong| panic!("a shell: {wrong}"));
-        let (screen, mut said) = (Arc::new(Mutex::new(Vec::new())), shell.stdout.take().expect("piped"));
+        let (screen, mut said) = (Arc::new(Screen::default()), shell.stdout.take().expect("piped"));
         let keyboard = shell.stdin.take().expect("piped");
         let shows = screen.clone();
         std::thread::spawn(move || {
             let mut some = [0; 4096];
             while let Ok(read @ 1..) = said.read(&mut some) {
-                shows.lock().expect("the screen").extend_from_slice(&some[..read]);
+                shows.text.lock().expect("the screen").extend_from_slice(&some[..read]);
+                shows.more.notify_all();
             }
         });
         let mut terminal = Self { patience, shell, keyboard, screen };
@@ -49,7 +57,7 @@ impl Terminal {
     /// Types it in, waits until it is done, and says what was printed and how many commands have failed.
     #[track_caller]
     pub(crate) fn run(&mut self, commands: &str) -> (String, u32) {
-        let before = self.screen.lock().expect("the screen").len();
+        let before = self.screen.text.lock().expect("the screen").len();
         let count = "failed=0; trap 'failed=$((failed + 1))' ERR";
         self.type_in(&format!("{count}\n{commands}\ntrap - ERR; echo \"{DONE} $failed>>\""));
         self.look(before, commands, |said| {
@@ -66,15 +74,17 @@ impl Terminal {
 
     #[track_caller]
     fn look<T>(&self, from: usize, what: &str, likes: impl Fn(&str) -> Option<T>) -> T {
-        let started = Instant::now();
+        let until = Instant::now() + self.patience;
+        let mut text = self.screen.text.lock().expect("the screen");
         loop {
-            let screen = String::from_utf8_lossy(&self.screen.lock().expect("the screen")[from..]).into_owned();
+            let screen = String::from_utf8_lossy(&text[from..]);
             if let Some(found) = likes(&screen) {
                 return found;
             }
-            let waited = started.elapsed();
-            assert!(waited < self.patience, "waited {waited:?} for {what}; the screen shows\n{screen}");
-            std::thread::sleep(Duration::from_millis(2));
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited {:?} for {what}; the screen shows\n{screen}", self.patience);
+            drop(screen);
+            text = self.screen.more.wait_timeout(text, left).expect("the screen").0;
         }
     }
 }

@@ -46,12 +46,13 @@ impl Deployer {
         let is_other = active.as_ref().is_some_and(|active| active.id != version.id);
         // Going to the version before goes the way that a rollback goes.
         let back = plugin.before.as_ref().filter(|before| before.version.id == version.id).map(|before| before.back);
+        let is_laid_out = is_other && back.is_none() && plugin.is_laid_out_for(&version);
         let change = match back {
             Some(CodeChange::Down) if active.as_ref().is_some_and(|active| !active.reverses) => {
                 return Err(no_way_back());
             }
             Some(back) if is_other => back,
-            _ if plugin.is_laid_out_for(&version) => CodeChange::None,
+            _ if is_laid_out => CodeChange::None,
             _ if is_other && version.migrates => CodeChange::Up,
             _ => plugin.change_to(&version)?,
         };
@@ -70,7 +71,7 @@ impl Deployer {
         if wanted.config.is_some() && next.routes.iter().all(|route| route.plugin != name) {
             notes.push("no route names this plugin, so its config goes nowhere: give it with the route".into());
         }
-        if change == CodeChange::None && is_other && back.is_none() && version.migrates {
+        if is_laid_out {
             let release = &version.info.version;
             notes.push(format!("the tables have the layout of {release} already, so its upgrade was not called"));
         }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::Made;
 use super::command::{run, shown};
 use super::compiler::{Compiler, TARGET};
 use super::component;
@@ -38,8 +39,8 @@ struct Crate {
     elsewhere: Vec<(String, PathBuf)>,
 }
 
-/// Builds the crate in `dir` and returns the file that cargo made, and where the component of it goes.
-pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<(PathBuf, PathBuf, Turn)> {
+/// Builds the crate in `dir` with these tools, which are called so.
+pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker, toolchain: String) -> Result<Made> {
     let krate = look_at(dir, compiler)?;
     let target = target(&krate, compiler);
     let turn = Turn::take(&target)?;
@@ -63,7 +64,7 @@ pub(super) fn build(dir: &Path, compiler: &Compiler, linker: &Linker) -> Result<
     let file = wasm_file(&String::from_utf8_lossy(&output.stdout), &krate.id);
     let file = file.with_context(|| format!("`{line}` succeeded but named no .wasm file"))?;
     let component = target.join(file.file_name().unwrap_or_default());
-    Ok((file, component, turn))
+    Ok(Made { file, component, toolchain, turn })
 }
 
 /// Says what helps where there is no cargo.
