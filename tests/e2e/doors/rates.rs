@@ -54,6 +54,21 @@ fn an_address_that_calls_too_often_is_slowed() {
     assert!(plain.contains(&429) && plain.iter().all(|status| [200, 429].contains(status)), "{plain:?}");
 }
 
+/// What the plain way turns away, hyper answers: the address paid for it on both.
+#[test]
+fn an_address_pays_once_for_a_session_that_is_gone() {
+    let server = Server::start_plain(&["--limit", "address_requests_per_s_max=30"]);
+    let mut session = Session::open(&server);
+    let token = session.token.clone();
+    session.end();
+    let requests = [poll(0, 0), post(events("a")).json(&json!(1))].map(|request| request.token(&token));
+    for _ in 0..14 {
+        for request in &requests {
+            call(&server.listen, request).problem(410);
+        }
+    }
+}
+
 #[test]
 fn rates_are_off_unless_configured() {
     let server = Server::start_plain(&[]);

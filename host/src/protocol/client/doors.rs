@@ -72,7 +72,8 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     http::header(headers, AUTHORIZATION.as_str())
 }
 
-/// Whether hyper need not look at the address that a plain request comes from: then its call is noted here.
+/// Whether hyper need not look at the address that a plain request comes from: then its call is noted here. It is asked when
+/// nothing else is left that could send the request to hyper's way, on which it is noted as well.
 pub(super) fn is_plain_from(node: &Node, peer: impl FnOnce() -> Option<IpAddr>) -> bool {
     if !node.rates.looks_at_addresses() {
         return true;

@@ -25,10 +25,10 @@ use tokio::sync::oneshot;
 /// The poll that these bytes are, if they are a plain one and nothing else.
 pub(super) fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<PollCall> {
     let plain = plain::plain_poll(bytes)?;
+    let pid = client::plain_session(node, plain.session)?;
     if !doors::is_plain_from(node, || socket.peer()) {
         return None;
     }
-    let pid = client::plain_session(node, plain.session)?;
     let cors = plain.origin.and_then(|origin| node.cors.allows(origin));
     Some(call(node, pid, plain.asked, cors))
 }

@@ -50,13 +50,13 @@ pub(super) fn plain(node: &Node, socket: &Socket, bytes: &[u8]) -> Option<Publis
     let topic = client::valid_topic(plain.topic).ok()?;
     let data = payload::from_body(plain.content_type, Bytes::copy_from_slice(plain.body)).ok()?;
     // Last, since calls are noted here.
-    if !doors::is_plain_from(node, || socket.peer()) {
-        return None;
-    }
     let sender = match plain.session {
         Some(_) => sender_of(node, client::plain_session(node, plain.session)?).ok()?,
         None => Sender::default(),
     };
+    if !doors::is_plain_from(node, || socket.peer()) {
+        return None;
+    }
     Some(PublishCall { topic, sender, data })
 }
 
