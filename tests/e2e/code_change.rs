@@ -71,7 +71,7 @@ fn kept_versions_go_up_and_down() {
 }
 
 fn goes_up_and_down(first: &[u8], next: &[u8]) {
-    let (server, operator, mut ann) = with_something_left_of(first, 4000);
+    let (server, operator, mut ann) = with_something_left_of(first, 8000);
     assert_counts(&operator, |count| count.to_string());
     let version = operator.push(next);
     let known = operator.version(&version).expect("it was pushed");
@@ -82,7 +82,7 @@ fn goes_up_and_down(first: &[u8], next: &[u8]) {
     assert_called(&mut ann, "b", 2);
     // It was set anew by the version that came, and fires once.
     assert_eq!(ann.next(), json!({"by": "b", "timer": {"set_by": "b"}}));
-    ann.publish(TOPICS[0], &json!({"do": "remind", "ms": 1500}));
+    ann.publish(TOPICS[0], &json!({"do": "remind", "ms": 4000}));
     assert_eq!(ann.next()["n"], 3);
     operator.rollback();
     let table = operator.table("counts");
