@@ -56,11 +56,8 @@ static volley_answer mute(const volley_event *event, volley_string name) {
 
 static volley_answer say(const volley_event *event) {
     volley_string rest, since;
-    if (event->data.tag == VOLLEY_TEXT) {
-        if (volley_after(event->data.val.text, "/mute ", &rest)) return mute(event, rest);
-        /* Stands for a mistake in a rule: this event fails, nothing else does. */
-        if (volley_after(event->data.val.text, "/crash", &rest)) volley_trap(VOLLEY_STRING("told to crash"));
-    }
+    bool is_text = event->data.tag == VOLLEY_TEXT;
+    if (is_text && volley_after(event->data.val.text, "/mute ", &rest)) return mute(event, rest);
     volley_answer answer = volley_nothing();
     if (!event->user.is_some) { /* a back-end */
         volley_forward(&answer, everyone(event));
