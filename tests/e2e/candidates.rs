@@ -3,7 +3,7 @@
 use crate::client::{Session, publish, try_publish};
 use crate::guests::{self, edited};
 use crate::harness::{Scratch, Server};
-use crate::http::post;
+use crate::http::{Connection, post};
 use crate::operator::{Operator, component_file, done, named, refused};
 use crate::terminal::{failed, operate};
 use serde_json::{Value, json};
@@ -143,5 +143,26 @@ fn who_sends_far_too_much_is_told_so() {
     for _ in 0..5 {
         let said = failed(&operate(&server.admin, &["plugin", "push", "versions", &file]));
         assert!(said.contains("component_bytes_max"), "{said}");
+    }
+}
+
+/// In chunks nobody says how much it will be. A sender that reads nothing until it has sent it all met a closed connection.
+#[test]
+fn who_sends_far_too_much_in_chunks_is_told_so() {
+    let (server, _operator) = Server::start_with_version(&named("a"), &["--limit", "component_bytes_max=1000000"]);
+    let head = format!(
+        "POST /admin/v1/plugins/versions/versions HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        server.admin
+    );
+    let chunk = [b"10000\r\n", &[0; 1 << 16][..], b"\r\n"].concat();
+    for _ in 0..5 {
+        let mut connection = Connection::open(&server.admin);
+        connection.send_raw(head.as_bytes());
+        for n in 0..512 {
+            connection.write(&chunk).unwrap_or_else(|error| panic!("after {n} chunks: {error}"));
+        }
+        connection.send_raw(b"0\r\n\r\n");
+        let response = connection.receive();
+        assert!(response.problem(413).contains("component_bytes_max"), "{response}");
     }
 }

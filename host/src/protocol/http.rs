@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use crate::protocol::query::percent_decoded;
 
-/// A body that says it is larger is refused unread.
+/// So much of a body that is refused is read away, and nothing of one that says it has more.
 const READ_AWAY_BYTES_MAX: u64 = 1 << 30;
 /// For so long its sender is listened to.
 const READ_AWAY: Duration = Duration::from_secs(10);
@@ -75,9 +75,8 @@ fn too_large(bytes_max: u64, limit: &str) -> Problem {
     Problem::too_large(format!("the body has more than {bytes_max} bytes ({limit})"))
 }
 
-/// The same of a body that says how large it is, and may be so large that its sender is still sending when it is refused, and
-/// would find the connection closed in place of the words. So it is read away, within bounds, unless its sender waits to be
-/// asked for it.
+/// The same of a body that may be so large that its sender is still sending when it is refused, and would find the connection
+/// closed in place of the words. So what is left of it is read away, within bounds, unless its sender waits to be asked for it.
 pub async fn read_body_to_its_end<B>(
     shared: &Shared,
     headers: &HeaderMap,
@@ -89,14 +88,17 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let says = body.size_hint().lower();
-    if says <= bytes_max || says > READ_AWAY_BYTES_MAX || headers.contains_key(EXPECT) {
-        return read_body(shared, body, bytes_max, limit).await;
-    }
     let mut body = pin!(body);
-    let read_away = async { while let Some(Ok(_)) = body.frame().await {} };
-    let _ = tokio::time::timeout(READ_AWAY, read_away).await;
-    Err(too_large(bytes_max, limit))
+    let is_asked_for = !headers.contains_key(EXPECT) || body.size_hint().lower() <= bytes_max;
+    let read = read_body(shared, body.as_mut(), bytes_max, limit).await;
+    let is_too_large = read.as_ref().is_err_and(|problem| problem.status() == StatusCode::PAYLOAD_TOO_LARGE);
+    if is_too_large && is_asked_for && body.size_hint().lower() <= READ_AWAY_BYTES_MAX {
+        let read_away = Limited::new(body, READ_AWAY_BYTES_MAX as usize);
+        let mut read_away = pin!(read_away);
+        let end = async { while let Some(Ok(_)) = read_away.frame().await {} };
+        let _ = tokio::time::timeout(READ_AWAY, end).await;
+    }
+    read
 }
 
 /// A header's text; twice is once too often.
