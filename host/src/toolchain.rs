@@ -17,12 +17,14 @@ mod compiler;
 mod component;
 mod contract;
 mod debian;
+mod go;
 mod javascript;
 mod language;
 mod linker;
 mod names;
 mod python;
 mod turn;
+mod wasi;
 
 use std::path::{Path, PathBuf};
 
@@ -51,6 +53,7 @@ pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
         Language::C => c::build(&dir)?,
         Language::JavaScript => javascript::build(&dir)?,
         Language::Python => python::build(&dir)?,
+        Language::Go => go::build(&dir)?,
     };
     let component = component::read(&file)?;
     let path = out.map_or(usual, Path::to_owned);

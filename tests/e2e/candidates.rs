@@ -154,7 +154,7 @@ fn who_sends_far_too_much_in_chunks_is_told_so() {
         "POST /admin/v1/plugins/versions/versions HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
         server.admin
     );
-    let chunk = [b"10000\r\n", &[0; 1 << 16][..], b"\r\n"].concat();
+    let chunk = [b"10000\r\n", &vec![0; 1 << 16][..], b"\r\n"].concat();
     for _ in 0..5 {
         let mut connection = Connection::open(&server.admin);
         connection.send_raw(head.as_bytes());

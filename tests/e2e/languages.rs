@@ -1,8 +1,8 @@
 //! Rules in several languages: the same two rules in each, built from source by `volley plugin build`, hold the same
 //! conversation over HTTP.
 //!
-//! `VOLLEY_TEST_LANGUAGES` names a folder with `node_modules` and `venv`, in which componentize-js and componentize-py are
-//! (`.ci/full` installs them). Without them JavaScript and Python are skipped, and said to be; with it they must be there. So
+//! `VOLLEY_TEST_LANGUAGES` names a folder with `node_modules` and `venv`, in which componentize-js, componentize-py and Go are
+//! (`.ci/full` installs them). Without it JavaScript, Python and Go are skipped, and said to be; with it they must be there. So
 //! must clang where `VOLLEY_TEST_CLANG` is set, as `.ci/run` does.
 
 use crate::client::{Session, events, publish};
@@ -64,6 +64,12 @@ fn python() {
     examples("python", Some(&tools));
 }
 
+#[test]
+fn go() {
+    let Some(tools) = tools("Go", "venv/bin/go") else { return };
+    examples("go", Some(&tools));
+}
+
 /// Builds a rule of one file, with no tools but those that are named.
 fn fails(name: &str, text: &str, path: &str) -> String {
     let rule = Scratch::new();
@@ -84,7 +90,8 @@ fn what_is_missing_is_named_with_what_helps() {
         ("package.json", r#"{"type":"module"}"#, "apt-get install nodejs npm"),
         ("package.json", "{}", r#"say "type": "module""#),
         ("pyproject.toml", "", "there is no rule.py"),
-        ("README.md", "", "Cargo.toml (rust), rule.c (c), package.json (js), pyproject.toml (python)"),
+        ("go.mod", "", "https://go.dev/dl"),
+        ("README.md", "", "Cargo.toml (rust), rule.c (c), package.json (js), pyproject.toml (python), go.mod (go)"),
     ] {
         let said = fails(name, text, path);
         assert!(said.contains(advice), "{name}: {said}");
@@ -138,7 +145,7 @@ fn examples(language: &str, tools: Option<&Path>) {
 }
 
 /// What makes a copy of `room` fail when it is told to, which no example does, and what that comes before.
-const MISTAKES: [(&str, &str, &str); 3] = [
+const MISTAKES: [(&str, &str, &str); 4] = [
     (
         "rule.c",
         "    if (is_text && ",
@@ -146,6 +153,7 @@ const MISTAKES: [(&str, &str, &str); 3] = [
     ),
     ("rule.js", r#"  if (words.startsWith("/mute "#, r#"  if (words === "/crash") throw new Error("told");"#),
     ("rule.py", r#"    if words.startswith("/mute "#, r#"    assert words != "/crash", "told""#),
+    ("rule.go", "\tif name, is := ", "\tif words == \"/crash\" {\n\t\tpanic(\"told\")\n\t}"),
 ];
 
 fn make_mistake(room: &Path) {

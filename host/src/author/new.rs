@@ -82,7 +82,7 @@ pub struct New {
     /// What the rule is called: the name of its folder, and of its plugin
     #[arg(value_parser = rule_name)]
     name: String,
-    /// What it is written in: rust, c, js (TypeScript, too) or python
+    /// What it is written in: rust, c, js (TypeScript, too), python or go
     #[arg(long, value_name = "LANG", default_value = "rust")]
     lang: Language,
     /// Where its folder goes [default: here]

@@ -44,6 +44,7 @@ pub(super) fn of(language: Language) -> &'static [File] {
         Language::C => C,
         Language::JavaScript => JAVASCRIPT,
         Language::Python => PYTHON,
+        Language::Go => GO,
     }
 }
 
@@ -58,6 +59,14 @@ const C: &[File] = files! {
     Room ".gitignore": "../../../examples/rules/c/room/.gitignore",
     Room "compile_flags.txt": "../../../examples/rules/c/room/compile_flags.txt",
     Room "rule.c": "../../../examples/rules/c/room/rule.c",
+    Rule "tests/events.jsonl": "../../../examples/rules/events.jsonl",
+};
+
+const GO: &[File] = files! {
+    Rule "README.md": "templates/go/README.md",
+    Room ".gitignore": "../../../examples/rules/go/room/.gitignore",
+    Room "go.mod": "../../../examples/rules/go/room/go.mod",
+    Room "rule.go": "../../../examples/rules/go/room/rule.go",
     Rule "tests/events.jsonl": "../../../examples/rules/events.jsonl",
 };
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use wit_parser::{Resolve, WorldId};
 
 use super::turn::Turn;
 
@@ -75,6 +76,14 @@ impl Workplace {
     }
 }
 
+/// The contract and its world, for what is put into a component here.
+pub(super) fn resolved() -> Result<(Resolve, WorldId)> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_source("router.wit", WIT)?;
+    let world = resolve.select_world(&[package], Some(WORLD))?;
+    Ok((resolve, world))
+}
+
 /// Of a rule: its folder's.
 fn name(rule: &Path) -> String {
     rule.file_name().unwrap_or("rule".as_ref()).to_string_lossy().into_owned()
@@ -94,7 +103,7 @@ mod tests {
 
     #[test]
     fn one_world_is_wit_and_has_the_contract() {
-        let mut resolve = wit_parser::Resolve::default();
+        let mut resolve = Resolve::default();
         let package = resolve.push_source("world.wit", &one_world()).expect("WIT");
         let world = resolve.select_world(&[package], None).expect("one world");
         let world = &resolve.worlds[world];

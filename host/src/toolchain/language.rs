@@ -17,11 +17,13 @@ pub enum Language {
     JavaScript,
     /// A module, built by componentize-py.
     Python,
+    /// A package main, built by Go's own compiler.
+    Go,
 }
 
 impl Language {
     /// All there are.
-    pub const ALL: &[Self] = &[Self::Rust, Self::C, Self::JavaScript, Self::Python];
+    pub const ALL: &[Self] = &[Self::Rust, Self::C, Self::JavaScript, Self::Python, Self::Go];
 
     /// As `--lang` takes it.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Language {
             Self::C => "c",
             Self::JavaScript => "js",
             Self::Python => "python",
+            Self::Go => "go",
         }
     }
 
@@ -40,6 +43,7 @@ impl Language {
             Self::C => "rule.c",
             Self::JavaScript => "package.json",
             Self::Python => "pyproject.toml",
+            Self::Go => "go.mod",
         }
     }
 
@@ -62,6 +66,7 @@ impl FromStr for Language {
         let name = match &*text {
             "javascript" | "typescript" | "ts" => "js",
             "py" => "python",
+            "golang" => "go",
             name => name,
         };
         let found = Self::ALL.iter().find(|language| language.name() == name);

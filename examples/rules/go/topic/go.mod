@@ -1,0 +1,7 @@
+module rule
+
+go 1.24
+
+require volley v0.0.0
+
+replace volley => ./target/volley/go
