@@ -50,6 +50,7 @@ fn state(n: u64) -> State {
         active: Some(ActiveVersion { version: version_of(&component(n)) }),
         previous: None,
         layout: None,
+        releases: Vec::new(),
     };
     if n == 0 {
         State::default()

@@ -30,7 +30,9 @@ pub use cache::CodeCache;
 pub use disk::Disk;
 pub use lock::Held;
 
-pub use state::{ActiveVersion, CodeChange, PluginState, PreviousVersion, PushedVersion, RouteState, State};
+pub use state::{
+    ActiveVersion, CodeChange, PluginState, PreviousVersion, PushedVersion, ReleaseState, RouteState, State,
+};
 pub use tables::TableFile;
 pub use versions::version_of;
 

@@ -39,8 +39,22 @@ pub struct PluginState {
     pub active: Option<ActiveVersion>,
     /// What a rollback goes to.
     pub previous: Option<PreviousVersion>,
-    /// The version whose layout the tables have, if one has changed it.
+    /// The release whose layout the tables have, if one has changed it. (`sha256:…` of a version, as it was kept at first.)
     pub layout: Option<String>,
+    /// The releases in the order in which they were first known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<ReleaseState>,
+}
+
+/// One release of a plugin, whose versions may be forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseState {
+    /// As the rule calls it.
+    pub release: String,
+    /// Whether it has given the tables a layout of its own.
+    #[serde(default)]
+    pub lays_out: bool,
 }
 
 /// A component that was pushed.

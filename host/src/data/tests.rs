@@ -36,6 +36,7 @@ fn state_of(versions: &[&str]) -> State {
         active: versions.last().map(|version| ActiveVersion { version: (*version).to_owned() }),
         previous: None,
         layout: None,
+        releases: Vec::new(),
     };
     State { plugins: [("chat".to_owned(), chat)].into(), ..State::default() }
 }
@@ -275,6 +276,7 @@ prop_compose! {
                 back: CodeChange::Down,
             }),
             layout: text.clone(),
+            releases: Vec::new(),
             versions: versions.into_iter().map(|version| PushedVersion {
                 version,
                 pushed_ms: number,

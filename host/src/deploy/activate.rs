@@ -64,15 +64,13 @@ impl Deployer {
             plugin.before = Some(Before { version: active, configs, back: change.back() });
         }
         plugin.active = Some(version.clone());
-        if change != CodeChange::None {
-            plugin.layout = Some(version.id.clone());
-        }
+        plugin.has_changed(&version, change);
         let mut notes = Vec::new();
         if wanted.config.is_some() && next.routes.iter().all(|route| route.plugin != name) {
             notes.push("no route names this plugin, so its config goes nowhere: give it with the route".into());
         }
         if is_laid_out {
-            let release = &version.info.version;
+            let release = version.release();
             notes.push(format!("the tables have the layout of {release} already, so its upgrade was not called"));
         }
         if change == CodeChange::Up && !version.reverses {
@@ -146,9 +144,7 @@ impl Deployer {
         }
         let configs = next.restore_configs(name, &before.configs);
         let Some(plugin) = next.plugins.get_mut(name) else { return Err(Refused::Unknown(name.into())) };
-        if before.back != CodeChange::None {
-            plugin.layout = Some(before.version.id.clone());
-        }
+        plugin.has_changed(&before.version, before.back);
         plugin.active = Some(before.version);
         plugin.before = Some(Before { version: active, configs, back: before.back.back() });
         plugin.swapped_at = None;

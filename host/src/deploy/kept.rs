@@ -1,6 +1,7 @@
 //! What of it is kept in the data folder, and what is served again after a restart.
 
 use super::known::{Before, Known, KnownPlugin};
+use super::layouts::Layouts;
 use super::refused::Refused;
 use super::version::{Origin, Version};
 use super::{Deployer, off_the_lanes};
@@ -131,11 +132,13 @@ fn plugin_to_keep(plugin: &KnownPlugin) -> PluginState {
             .collect(),
         back: before.back,
     };
+    let (releases, layout) = plugin.layouts.to_keep();
     PluginState {
         versions: plugin.versions.iter().filter(pushed).map(|version| version.to_keep()).collect(),
         active: plugin.active.iter().find(pushed).map(|version| ActiveVersion { version: version.id.clone() }),
         previous: plugin.before.as_ref().map(previous),
-        layout: plugin.layout.clone(),
+        layout,
+        releases,
     }
 }
 
@@ -144,7 +147,8 @@ pub(super) fn restored(state: &State, routes: &[RouteConfig]) -> anyhow::Result<
     let plugin = |(name, kept): (&String, &PluginState)| {
         let versions: Vec<Arc<Version>> = kept.versions.iter().map(|kept| Arc::new(Version::kept(kept))).collect();
         let active = kept.active.as_ref().and_then(|active| find(&versions, &active.version));
-        (name.clone(), KnownPlugin { versions, active, layout: kept.layout.clone(), ..KnownPlugin::default() })
+        let layouts = layouts(kept, &versions);
+        (name.clone(), KnownPlugin { versions, active, layouts, ..KnownPlugin::default() })
     };
     let route = |kept: &RouteState| -> anyhow::Result<RouteConfig> {
         let topics = kept.topics.parse().with_context(|| format!("the kept route {:?}", kept.topics))?;
@@ -162,6 +166,17 @@ pub(super) fn restored(state: &State, routes: &[RouteConfig]) -> anyhow::Result<
         routes_are_set,
         stage: state.stage,
     })
+}
+
+/// A state from before releases were kept names the version whose layout the tables have, and knows those that are there.
+fn layouts(kept: &PluginState, versions: &[Arc<Version>]) -> Layouts {
+    let id = kept.layout.as_ref().filter(|layout| layout.starts_with("sha256:"));
+    let mut layouts = Layouts::kept(kept.releases.clone(), kept.layout.clone().filter(|_| id.is_none()));
+    versions.iter().for_each(|version| layouts.know(version.release()));
+    if let Some(by) = id.and_then(|id| find(versions, id)).filter(|by| by.migrates) {
+        layouts.laid_out_by(by.release());
+    }
+    layouts
 }
 
 /// Where rollbacks lead. A version that the binary brought and does not bring any more is not there.

@@ -1,6 +1,7 @@
 //! What is known of plugins: their versions, which one is active, which one was before. A deploy makes the next value of
 //! all of it, and replaces the old one when it has succeeded.
 
+use super::layouts::Layouts;
 use super::refused::Refused;
 use super::version::Version;
 use crate::config::RouteConfig;
@@ -35,8 +36,8 @@ pub struct KnownPlugin {
     pub active: Option<Arc<Version>>,
     /// What it was routed by before.
     pub before: Option<Before>,
-    /// The version whose layout its tables have, if one has changed it.
-    pub layout: Option<String>,
+    /// The layout of its tables.
+    pub layouts: Layouts,
     /// When an operator made that version the active one; not after going back to it.
     pub swapped_at: Option<Instant>,
     /// Its lanes, from its first activation on.
@@ -159,36 +160,36 @@ impl KnownPlugin {
         self.before.as_ref().is_some_and(can)
     }
 
-    /// The version that gave the tables their layout, if one has.
-    fn laid_out_by(&self) -> Option<&Arc<Version>> {
-        self.versions.iter().find(|known| self.layout.as_ref() == Some(&known.id))
-    }
-
-    /// Whether the tables have the layout of that version already: a build of its release has given it to them, or is active.
+    /// Whether the tables have the layout of that version already.
     pub(super) fn is_laid_out_for(&self, version: &Version) -> bool {
-        let builds = self.laid_out_by().into_iter().chain(self.active.as_ref().filter(|active| active.migrates));
-        version.migrates && builds.into_iter().any(|build| build.is_of_the_release_of(version))
+        version.migrates && self.layouts.current() == Some(version.release())
     }
 
-    /// What it takes to go from the active version to one that migrates nothing. A version that was pushed before the release
-    /// that gave the tables their layout can't know that layout: only a build of that release leads back, if it can.
+    /// What it takes to go from the active version to one that migrates nothing. Of a release that was there before the one that
+    /// gave the tables their layout it can't know that layout: only a build of that release leads back, if it can.
     pub(super) fn change_to(&self, version: &Version) -> Result<CodeChange, Refused> {
-        let Some(layout) = self.laid_out_by() else { return Ok(CodeChange::None) };
-        let of_the_release = |build: &Version| build.is_of_the_release_of(layout);
-        let since = self.versions.iter().position(|known| of_the_release(known));
-        let place = self.versions.iter().position(|known| known.id == version.id);
-        if of_the_release(version) || place >= since {
+        let Some(layout) = self.layouts.current().filter(|_| self.layouts.is_too_new_for(version.release())) else {
             return Ok(CodeChange::None);
-        }
-        match self.active.as_ref().filter(|active| active.migrates && of_the_release(active)) {
+        };
+        match self.active.as_ref().filter(|active| active.migrates && active.release() == layout) {
             Some(active) if active.reverses => Ok(CodeChange::Down),
             Some(_) => Err(no_way_back()),
             None => Err(Refused::Conflict(format!(
-                "{} has migrated the tables since {} was pushed: activate that one first, which leads back if it has a \
-                 downgrade; or push a version that migrates them",
-                layout.id,
+                "the tables have the layout of release {layout}, which is newer than {}, the release of {}: activate a build of \
+                 {layout} first, which leads back if it has a downgrade; or push a version that migrates them",
+                version.release(),
                 version.short()
             ))),
+        }
+    }
+
+    /// That version is the active one now, and has changed the tables so.
+    pub(super) fn has_changed(&mut self, version: &Version, change: CodeChange) {
+        match change {
+            CodeChange::Down => self.layouts.back_to(version.release()),
+            // What is new in tables is in its layout.
+            CodeChange::Up | CodeChange::None if version.migrates => self.layouts.laid_out_by(version.release()),
+            CodeChange::Up | CodeChange::None => {}
         }
     }
 

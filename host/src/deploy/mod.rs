@@ -7,6 +7,7 @@
 mod activate;
 mod kept;
 mod known;
+mod layouts;
 mod push;
 mod refused;
 mod routes;

@@ -76,10 +76,9 @@ impl Deployer {
             Some(at) => plugin.versions[at] = version.clone(),
             None => plugin.versions.push(version.clone()),
         }
+        plugin.layouts.know(version.release());
         let mut dropped = Vec::new();
-        // Without the one that gave the tables their layout nobody would know any more who can read them.
-        let is_needed = |known: &Arc<Version>| known.id == version.id || plugin.layout.as_ref() == Some(&known.id);
-        let unused = |known: &Arc<Version>| plugin.state_of(known) == "pushed" && !is_needed(known);
+        let unused = |known: &Arc<Version>| plugin.state_of(known) == "pushed" && known.id != version.id;
         if plugin.versions.len() as u64 > limits.plugin_versions_max
             && let Some(oldest) = plugin.versions.iter().position(unused)
         {
@@ -125,10 +124,6 @@ impl Deployer {
         if plugin.state_of(&version) != "pushed" {
             let words =
                 format!("the version {} is {}; activate another one first", version.short(), plugin.state_of(&version));
-            return Err(Refused::Conflict(words));
-        }
-        if plugin.layout.as_ref() == Some(&version.id) {
-            let words = format!("the tables have the layout of the version {}, so it has to stay", version.short());
             return Err(Refused::Conflict(words));
         }
         plugin.versions.retain(|known| known.id != version.id);

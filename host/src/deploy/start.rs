@@ -27,6 +27,10 @@ fn adopt(next: &mut Known, name: &str, brought: Arc<Version>) {
     if same.is_none() {
         plugin.versions.insert(0, brought.clone());
     }
+    plugin.layouts.know(brought.release());
+    if plugin.layouts.current().is_none() {
+        plugin.has_changed(&brought, CodeChange::None);
+    }
     plugin.active = Some(same.unwrap_or(brought));
 }
 

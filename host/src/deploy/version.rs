@@ -75,10 +75,10 @@ impl Version {
         }
     }
 
-    /// Whether both say that they are the same release, which names the layout of their tables: one reads what the other
-    /// has left.
-    pub(super) fn is_of_the_release_of(&self, other: &Self) -> bool {
-        self.info.version == other.info.version
+    /// Which release of its rule it says that it is. Releases name layouts: what one has left in tables, another build of it
+    /// reads.
+    pub(super) fn release(&self) -> &str {
+        &self.info.version
     }
 
     /// One that was kept over a restart.
