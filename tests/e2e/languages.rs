@@ -301,7 +301,8 @@ fn a_trap_fails_one_event(server: &Server) {
         session.skip_all();
     }
     for _ in 0..3 {
-        said(&mut bob, room, "/crash").problem(502);
+        let failed = said(&mut bob, room, "/crash").problem(502);
+        assert!(failed.contains("told"), "an operator is to know why: {failed}");
     }
     assert!(eve.try_publish(room, &json!("but")).problem(403).contains("you are muted"), "after a trap");
     assert_eq!(bob.publish(room, &json!("still here")).recipients, 2);

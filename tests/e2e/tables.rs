@@ -200,7 +200,7 @@ fn a_quota_refuses_the_whole_call() {
         call
     };
     assert_eq!(asker.ok(&counters(&["a", "b"])), json!([1, 1]));
-    assert_eq!(asker.ask(&counters(&["a", "c"]))["error"][0], "system-limit");
+    assert_eq!(asker.ask(&counters(&["a", "c"]))["error"], json!(["system-limit", "max-objects"]), "its own bound");
     assert_eq!(asker.ok(&counters(&["a", "b"])), json!([2, 2]));
 }
 
@@ -211,15 +211,21 @@ fn the_servers_own_bounds_refuse_as_well() {
     let mut asker = Asker::on(&server, "probe.bounds");
     let objects = |prefix: &str, count: usize| json!({"insert": (0..count).map(|n| [format!("{prefix}{n:02}"), "0123456789".into()]).collect::<Vec<_>>()});
     asker.ok(&call("one", &objects("a", 10)));
-    for (table, op, error) in [
-        ("one", objects("b", 11), "badarg"),
-        ("one", objects("b", 6), "system-limit"),
-        ("one", json!({"lookup": ["a00", "a01", "a02", "a03", "a04", "a05"]}), "system-limit"),
-        ("three", json!("open"), "system-limit"),
+    for (table, op, error, limit) in [
+        ("one", objects("b", 11), "badarg", "table_call_max"),
+        ("one", objects("b", 6), "system-limit", "table_objects_max"),
+        (
+            "one",
+            json!({"lookup": ["a00", "a01", "a02", "a03", "a04", "a05"]}),
+            "system-limit",
+            "table_answer_bytes_max",
+        ),
+        ("three", json!("open"), "system-limit", "tables_max"),
     ] {
         asker.ok(&call("two", &json!("open")));
         let refused = asker.ask(&call(table, &op));
         assert_eq!(refused["error"][0], error, "{op}: {refused}");
+        assert!(refused["error"][1].as_str().is_some_and(|words| words.contains(limit)), "{op}: {refused}");
         assert_eq!(asker.ok(&call("one", &json!("size"))), json!(10), "{op}");
     }
     // A page is cut short instead, and the walk goes on behind it.

@@ -82,7 +82,7 @@ pub struct New {
     /// What the rule is called: the name of its folder, and of its plugin
     #[arg(value_parser = rule_name)]
     name: String,
-    /// What it is written in: rust, c, js (TypeScript, too), python or go
+    /// What it is written in: rust, c, js (which its README makes TypeScript), python or go
     #[arg(long, value_name = "LANG", default_value = "rust")]
     lang: Language,
     /// Where its folder goes [default: here]
@@ -107,6 +107,9 @@ impl New {
         write(&folder, &self.name, self.lang)?;
         let shown = folder.display();
         eprintln!("{shown} is a rule that works. What now:");
+        if let Some(setup) = self.lang.setup() {
+            eprintln!("  (cd {shown} && {setup})   # once");
+        }
         eprintln!("  volley plugin test {shown}   # builds it, and plays {shown}/tests/events.jsonl to it");
         eprintln!("  volley dev {shown} --topics '{}.>'   # serves it here, and swaps it on each save", self.name);
         eprintln!("Its README says how it gets to a server.");

@@ -19,7 +19,7 @@ use std::path::Path;
 #[derive(Debug, Subcommand)]
 pub enum Routes {
     /// Show the routes, the most specific first
-    #[command(after_help = "Example: volley routes get --json > routes.json")]
+    #[command(visible_alias = "ls", after_help = "Example: volley routes get --json > routes.json")]
     Get {
         #[command(flatten)]
         operator: Operator,

@@ -11,7 +11,7 @@ const FUNCTIONS_MAX: usize = 8;
 /// How much of a function's name is shown.
 const NAME_BYTES_MAX: usize = 160;
 /// The crates and functions through which every panic and every call goes. Where they come from, nobody has to be told.
-const MACHINERY: [&str; 10] = [
+const MACHINERY: [&str; 14] = [
     "core::",
     "std::",
     "alloc::",
@@ -22,6 +22,11 @@ const MACHINERY: [&str; 10] = [
     "volley_plugin::glue::",
     "volley_plugin::bindings::",
     "volley:router/",
+    // Of Go, whose names have dots.
+    "runtime.",
+    "volley.",
+    "volley_internal_",
+    "volley_router_handler_",
 ];
 
 impl Fault {

@@ -37,6 +37,18 @@ pub(super) struct Bounds {
     pub(super) ttl_ms: Option<u64>,
 }
 
+impl Bounds {
+    /// What a bound is called that was reached: the host's, where the table's own is no lower.
+    pub(super) fn objects_named(&self, of_the_host: u64) -> &'static str {
+        if self.max_objects < of_the_host { "max-objects" } else { "table_objects_max" }
+    }
+
+    /// Likewise.
+    pub(super) fn bytes_named(&self, of_the_host: u64) -> &'static str {
+        if self.max_bytes < of_the_host { "max-bytes" } else { "table_bytes_max" }
+    }
+}
+
 impl Options {
     pub(super) fn bounds(&self) -> Bounds {
         Bounds { max_objects: self.max_objects, max_bytes: self.max_bytes, ttl_ms: self.ttl_ms }

@@ -20,6 +20,9 @@ pub struct Table {
     owner: Arc<str>,
     kind: Kind,
     call_max: u64,
+    /// What the host allows any table; its own bounds are within that.
+    objects_max: u64,
+    bytes_max: u64,
     pub(super) answer_bytes_max: u64,
     /// What all tables of the node weigh, and may.
     all_bytes: Arc<AtomicU64>,
@@ -41,6 +44,8 @@ impl Table {
             owner,
             kind: options.kind,
             call_max: limits.table_call_max,
+            objects_max: limits.table_objects_max,
+            bytes_max: limits.table_bytes_max,
             answer_bytes_max: limits.table_answer_bytes_max,
             all_bytes,
             all_bytes_max: limits.tables_bytes_max,
@@ -254,9 +259,9 @@ impl Table {
         let result = change(&mut state, &mut undo).and_then(|value| {
             // What shrinks a table is allowed even where its bounds were lowered meanwhile.
             if state.count > state.bounds.max_objects.max(count) {
-                Err(Denied::Limit("max-objects"))
+                Err(Denied::Limit(state.bounds.objects_named(self.objects_max)))
             } else if state.bytes > state.bounds.max_bytes.max(bytes) {
-                Err(Denied::Limit("max-bytes"))
+                Err(Denied::Limit(state.bounds.bytes_named(self.bytes_max)))
             } else if state.growth() > 0 && self.all_bytes.load(Relaxed) + state.growth() > self.all_bytes_max {
                 Err(Denied::Limit("tables_bytes_max"))
             } else if state.durable.as_ref().is_some_and(|durable| !durable.has_room(undo.keys(), &state.objects)) {

@@ -14,6 +14,10 @@ use super::Made;
 use super::command::{run, say};
 use super::contract::{WORLD, Workplace};
 
+/// Calls the rule, and says what it threw.
+const ENTRY: &str = include_str!("../../../plugins/sdk-js/entry.js");
+/// Where the rule's module stands in it.
+const RULE: &str = "{{rule}}";
 const PACKAGE: &str = "@bytecodealliance/componentize-js";
 /// Each of them would be an import that no server has.
 const WITHOUT: [&str; 5] = ["stdio", "random", "clocks", "http", "fetch-event"];
@@ -34,14 +38,13 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
             bail!("`npm run build` failed in {}: its own words are above", dir.display());
         }
     }
-    let main = dir.join(package["main"].as_str().unwrap_or("rule.js"));
-    if !main.is_file() {
-        bail!("there is no {}: `main` in package.json names the module of the rule", main.display());
-    }
+    let main = package["main"].as_str().unwrap_or("rule.js").trim_start_matches("./");
+    check(&dir.join(main))?;
+    let entry = place.write("entry.js", &ENTRY.replace(RULE, &format!("../../{main}")))?;
     let (file, component) = (place.made(dir), place.component(dir));
     say("componentize-js is at work (about half a minute)");
     let mut node_runs = Command::new("node");
-    node_runs.current_dir(dir).arg(tool).arg(&main).arg("--wit").arg(place.contract()?).args(["--world-name", WORLD]);
+    node_runs.current_dir(dir).arg(tool).arg(&entry).arg("--wit").arg(place.contract()?).args(["--world-name", WORLD]);
     run(node_runs.arg("--disable").args(WITHOUT).arg("--out").arg(&file))?;
     Ok(Made {
         file,
@@ -49,6 +52,18 @@ pub(super) fn build(dir: &Path) -> Result<Made> {
         toolchain: format!("{PACKAGE} {version}\nnode: {}\n", node.trim_end()),
         turn: place.into_turn(),
     })
+}
+
+/// componentize-js would say how many mistakes there are, and not where.
+fn check(main: &Path) -> Result<()> {
+    if !main.is_file() {
+        bail!("there is no {}: `main` in package.json names the module of the rule", main.display());
+    }
+    let status = Command::new("node").arg("--check").arg(main).stdin(Stdio::null()).status();
+    if !status.context("cannot start `node --check`")?.success() {
+        bail!("{} is no JavaScript: node's own words are above", main.display());
+    }
+    Ok(())
 }
 
 fn read(dir: &Path) -> Result<Value> {

@@ -47,6 +47,16 @@ impl Language {
         }
     }
 
+    /// What has to be run in a new rule's folder before it can be built, if anything has.
+    pub fn setup(self) -> Option<&'static str> {
+        match self {
+            Self::Rust | Self::C | Self::Go => None,
+            Self::JavaScript => Some("npm install"),
+            // The release that it was tried with.
+            Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1"),
+        }
+    }
+
     /// What the rule in that folder is written in: of several signs the first counts.
     pub fn of(dir: &Path) -> Result<Self> {
         if let Some(language) = Self::ALL.iter().find(|language| dir.join(language.sign()).is_file()) {

@@ -1,0 +1,53 @@
+"""What `volley plugin build` compiles: the rule, and words for what goes wrong in it.
+
+To a server an exception that nobody catches is a trap without any; with them in the log, it says them to whoever asks what
+failed. (The traceback that Python would print needs files, and there are none.)
+"""
+
+from typing import Any, Callable
+
+import rule
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.exports.handler import PluginInfo
+from wit_world.imports import logger
+from wit_world.imports.types import Event, Outcome, Refusal_Invalid, Refusal_Refused
+
+
+def words(error: BaseException) -> str:
+    """What it is and where it was raised, the innermost function first."""
+    what = f"{error.value!r}" if isinstance(error, Err) else f"{type(error).__name__}: {error}"
+    frames = []
+    here = error.__traceback__
+    while here is not None:
+        code = here.tb_frame.f_code
+        if code.co_filename != __file__:
+            frames.append(f"{code.co_name} at {code.co_filename.rsplit('/', 1)[-1]}:{here.tb_lineno}")
+        here = here.tb_next
+    return f"{what} ({', '.join(reversed(frames[-3:]))})" if frames else what
+
+
+def told(call: Callable[..., Any], refusals: tuple[type, ...], *arguments: Any) -> Any:
+    """An export of the rule's, which may raise those refusals on purpose."""
+    try:
+        return call(*arguments)
+    except BaseException as error:
+        if not (isinstance(error, Err) and isinstance(error.value, refusals)):
+            logger.log(logger.Level.ERROR, words(error))
+        raise
+
+
+class Handler(exports.Handler):
+    def info(self) -> PluginInfo:
+        return told(rule.Handler().info, ())
+
+    def init(self, config: str) -> None:
+        told(rule.Handler().init, (str,), config)
+
+    def route(self, event: Event) -> Outcome:
+        outcome = told(rule.Handler().route, (Refusal_Refused, Refusal_Invalid), event)
+        if not isinstance(outcome, Outcome):
+            wrong = f"route has to return an Outcome, or to raise an Err with a refusal; it returned {outcome!r}"
+            logger.log(logger.Level.ERROR, wrong)
+            raise TypeError(wrong)
+        return outcome
