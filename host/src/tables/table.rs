@@ -238,7 +238,7 @@ impl Table {
 
     fn check_call(&self, items: usize) -> Allowed<()> {
         if items as u64 > self.call_max {
-            badarg(format!("at most {} items in one call", self.call_max))
+            badarg(format!("at most {} items in one call (table_call_max)", self.call_max))
         } else {
             Ok(())
         }
