@@ -240,11 +240,10 @@ impl Flags {
         for (name, path) in &self.plugins {
             check_name(name).map_err(|words| BadConfig(format!("--plugin {name}={path}: {words}")))?;
             if !Path::new(path).is_file() {
-                let words = match Path::new(path).is_dir() {
-                    true => {
-                        "that is a folder, and a component is needed: `volley plugin build` makes one, `volley dev` serves it"
-                    }
-                    false => "there is no such file",
+                let words = if Path::new(path).is_dir() {
+                    "that is a folder; `volley plugin build` makes a component of it, `volley dev` serves it"
+                } else {
+                    "there is no such file"
                 };
                 return Err(BadConfig(format!("--plugin {name}={path}: {words}")));
             }

@@ -172,7 +172,9 @@ pub(super) fn restored(state: &State, routes: &[RouteConfig]) -> anyhow::Result<
 fn layouts(kept: &PluginState, versions: &[Arc<Version>]) -> Layouts {
     let id = kept.layout.as_ref().filter(|layout| layout.starts_with("sha256:"));
     let mut layouts = Layouts::kept(kept.releases.clone(), kept.layout.clone().filter(|_| id.is_none()));
-    versions.iter().for_each(|version| layouts.know(version.release()));
+    for version in versions {
+        layouts.know(version.release());
+    }
     if let Some(by) = id.and_then(|id| find(versions, id)).filter(|by| by.migrates) {
         layouts.laid_out_by(by.release());
     }

@@ -79,7 +79,9 @@ mod tests {
 
     fn knowing(releases: &[&str]) -> Layouts {
         let mut layouts = Layouts::default();
-        releases.iter().for_each(|release| layouts.know(release));
+        for release in releases {
+            layouts.know(release);
+        }
         layouts
     }
 
@@ -111,7 +113,9 @@ mod tests {
     #[test]
     fn releases_are_bounded() {
         let mut layouts = Layouts::default();
-        (0..=RELEASES_MAX).for_each(|release| layouts.know(&release.to_string()));
+        for release in 0..=RELEASES_MAX {
+            layouts.know(&release.to_string());
+        }
         assert_eq!((layouts.releases.len(), layouts.place("0"), layouts.place("1")), (RELEASES_MAX, None, Some(0)));
     }
 }
