@@ -196,6 +196,7 @@ fn a_table_has_one_kind(server: &Server) {
     asker.table("contract-kind", "set", &json!("open"));
     let answer = asker.ask(&json!({"do": "table", "name": "contract-kind", "kind": "bag", "op": "open"}));
     assert_eq!(answer["error"][0], "badarg", "{answer}");
+    assert!(answer.to_string().contains("as a set, and not a bag"), "{answer}");
 }
 
 fn a_table_has_a_bound(server: &Server) {

@@ -201,7 +201,11 @@ pub fn same_kind(name: &str, table: &Table, options: &Options) -> Allowed<()> {
     if table.kind() == options.kind {
         Ok(())
     } else {
-        badarg(format!("the table {name} is there already, as a {:?}", table.kind()))
+        badarg(format!(
+            "the table {name} is there already, as {}, and not {}: what is kept otherwise needs another name",
+            table.kind().label(),
+            options.kind.label()
+        ))
     }
 }
 

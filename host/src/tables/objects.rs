@@ -14,6 +14,17 @@ pub enum Kind {
     Bag,
 }
 
+impl Kind {
+    /// As the contract calls it, with its article.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Set => "a set",
+            Self::OrderedSet => "an ordered-set",
+            Self::Bag => "a bag",
+        }
+    }
+}
+
 /// What a table is opened with.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -48,8 +48,8 @@ impl Door {
         if shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into()) {
             return Ok(());
         }
-        let words =
-            "the admin token is needed, as Authorization: Bearer TOKEN; the server's first lines say where it is";
+        let what = if shown.is_some() { "this is not the admin token, which" } else { "the admin token" };
+        let words = format!("{what} is needed, as Authorization: Bearer TOKEN; the server's first lines say where it is");
         Err(Problem::new(StatusCode::UNAUTHORIZED, words))
     }
 
