@@ -119,6 +119,7 @@ pub mod metrics;
 pub mod plugin_logs;
 pub mod standstill;
 pub mod toolchain;
+pub mod whole_file;
 
 #[cfg(test)]
 mod scratch;

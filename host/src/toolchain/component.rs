@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::router::mismatches;
+use crate::whole_file;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
@@ -47,14 +48,9 @@ impl Component {
         hex(&Sha256::digest(&self.0))
     }
 
-    /// Writes it beside `path` first, so that whoever watches that file never sees half a component.
+    /// Whoever watches that file never sees half a component.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
-        let mut part = name.to_owned();
-        part.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(part);
-        fs::write(&part, &self.0).with_context(|| format!("cannot write {}", part.display()))?;
-        fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))
+        whole_file::write(path, &self.0).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
