@@ -111,6 +111,7 @@ mod registries; // components in OCI registries
 mod rehearsals; // recorded events, played to rules
 mod signing; // keys, and signatures of components
 mod watch; // deploying by writing files
+mod written_back; // files that `plugin test --accept` writes
 
 // Clients that travel with it.
 mod chat_looks; // that page to the eye, and to who does not see it

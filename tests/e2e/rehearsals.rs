@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Plays events to the probe. The exit code, and all that was said.
 #[track_caller]
-fn play(events: &str, arguments: &[&str]) -> (i32, String) {
+pub(crate) fn play(events: &str, arguments: &[&str]) -> (i32, String) {
     let probe = guests::probe().to_str().expect("UTF-8");
     let output = run(&[&["plugin", "test", probe, "--events", events], arguments].concat());
     let code = output.status.code().expect("an exit code");
@@ -16,7 +16,7 @@ fn play(events: &str, arguments: &[&str]) -> (i32, String) {
 }
 
 /// A room with ann and bob, and these lines besides.
-fn room(folder: &Scratch, lines: &str) -> String {
+pub(crate) fn room(folder: &Scratch, lines: &str) -> String {
     let opening = "{\"topic\": \"probe.room\"}\n{\"open\": \"ann\"}\n{\"open\": \"bob\", \"params\": {\"a\": 1}}\n";
     folder.file("events.jsonl", &format!("{opening}{{\"join\": \"ann\"}}\n{{\"join\": \"bob\"}}\n{lines}"))
 }

@@ -1,14 +1,55 @@
 //! `--accept`: what came becomes what is expected, in place; all else in the file stays byte for byte.
 
+use super::Played;
 use super::script::{Action, Expected, Script, Step};
 use super::stage::{Outcome, Refused};
-use super::verdict::Verdict;
-use super::wanted::Wanted;
+use super::verdict::{Failure, Verdict};
+use super::wanted::{Came, Wanted};
+use crate::router::Fault;
+use crate::whole_file;
 use std::ops::Range;
+
+/// What became of a file.
+pub(super) struct Accepted<'a> {
+    pub(super) played: &'a Played<'a>,
+    /// How many have new expectations, or why the file is as it was.
+    pub(super) steps: Result<usize, String>,
+}
+
+impl<'a> Accepted<'a> {
+    /// What can't be expected, a fault, stays what it is: a failure.
+    pub(super) fn left(&self) -> impl Iterator<Item = &'a Failure<'a>> {
+        let failures = self.played.verdict.iter().flat_map(|verdict| &verdict.failures);
+        failures.filter(|failure| !failure.is_acceptable)
+    }
+}
+
+/// Writes what came into each of the files.
+pub(super) fn run<'a>(played: &'a [Played<'a>]) -> Vec<Accepted<'a>> {
+    played.iter().map(|played| Accepted { played, steps: write(played) }).collect()
+}
+
+/// How many steps have new expectations. What was changed since it was read is somebody's work, and stays.
+fn write(played: &Played<'_>) -> Result<usize, String> {
+    let verdict = played.verdict.as_ref().map_err(Fault::report)?;
+    let (text, count) = accepted(verdict);
+    let Script { file, text: before, .. } = verdict.script;
+    if count > 0 {
+        let now = std::fs::read(file).map_err(|error| format!("it can't be read again: {error}"))?;
+        // It may be named twice.
+        if now != text.as_bytes() {
+            if now != before.as_bytes() {
+                return Err("it was changed while it was played; run this again".into());
+            }
+            whole_file::write(file, text.as_bytes()).map_err(|error| format!("it can't be written: {error}"))?;
+        }
+    }
+    Ok(count)
+}
 
 /// The file's new text, and how many steps have new expectations. In a file that expects nothing yet all steps get some;
 /// else only those that had other ones.
-pub(super) fn accepted(verdict: &Verdict<'_>) -> (String, usize) {
+fn accepted(verdict: &Verdict<'_>) -> (String, usize) {
     let script = verdict.script;
     let is_new = script.checks() == 0;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -71,7 +112,7 @@ fn said(step: &Step, outcome: &Outcome, colon: &str, comma: &str) -> String {
         members.push(format!("{}{colon}[{}]", text(name), renewed.collect::<Vec<_>>().join(comma)));
     }
     for (name, came) in outcome.came.iter().filter(|(name, _)| !others && !before.iter().any(|(b, _)| b == name)) {
-        let all: Vec<_> = came.iter().map(super::wanted::Came::said).collect();
+        let all: Vec<_> = came.iter().map(Came::said).collect();
         members.push(format!("{}{colon}[{}]", text(name), all.join(comma)));
     }
     if others {
@@ -83,7 +124,6 @@ fn said(step: &Step, outcome: &Outcome, colon: &str, comma: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::verdict::Measured;
-    use super::super::wanted::Came;
     use super::*;
     use serde_json::{Value, json};
     use std::path::Path;

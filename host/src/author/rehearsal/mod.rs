@@ -101,19 +101,23 @@ impl Test {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let limits = self.limits.all().map_err(WrongUsage)?;
         // What is wrong with the files is told before anything is built.
-        let scripts = self.scripts()?;
+        let mut scripts = self.scripts()?;
         let named = Named::find(&self.what)?;
         let compiled = match compile(&named.bytes, &limits)? {
             Ok(compiled) => compiled,
             Err(words) => bail!("{} does not fit the contract:\n  - {}", named.file.display(), words.join("\n  - ")),
         };
+        if self.accept {
+            // That takes time, in which their author may go on with them.
+            scripts = self.scripts()?;
+        }
         let config = self.config.as_deref();
         let played: Vec<_> = scripts.iter().map(|script| play(&compiled.rule, script, config, &limits)).collect();
         if let Some(file) = &self.junit {
             std::fs::write(file, junit::xml(&played)).with_context(|| format!("can't write {}", file.display()))?;
         }
         if self.accept {
-            return accept(&played);
+            return self.accept(&played);
         }
         let faults = if self.fault { fault::run(&compiled.rule, &played, config, &limits) } else { Vec::new() };
         layout::say(&if self.json {
@@ -123,6 +127,21 @@ impl Test {
         })?;
         let failed = played.iter().filter(|played| !played.passed()).count();
         anyhow::ensure!(failed == 0, "{failed} of {} failed", layout::count(played.len(), "file"));
+        Ok(())
+    }
+
+    /// Writes what came into the files, as far as it can be expected.
+    fn accept(&self, played: &[Played<'_>]) -> anyhow::Result<()> {
+        let accepted = accept::run(played);
+        layout::say(&if self.json {
+            report::accepted_json(&accepted).to_string()
+        } else {
+            report::accepted_text(&accepted, Style::of_stdout())
+        })?;
+        let unwritten = accepted.iter().filter(|one| one.steps.is_err()).count();
+        anyhow::ensure!(unwritten == 0, "{unwritten} of {} stayed as before", layout::count(accepted.len(), "file"));
+        let left: usize = accepted.iter().map(|one| one.left().count()).sum();
+        anyhow::ensure!(left == 0, "{} failed, which is nothing to expect", layout::count(left, "step"));
         Ok(())
     }
 
@@ -165,27 +184,4 @@ fn play<'a>(rule: &Arc<Rule>, script: &'a Script, config: Option<&str>, limits: 
         Verdict::of(script, outcomes, Measured { route_ns, memory_bytes })
     });
     Played { script, verdict }
-}
-
-/// Writes what came into the files. What can't be expected, a fault, stays what it is: a failure.
-fn accept(played: &[Played<'_>]) -> anyhow::Result<()> {
-    let mut left = 0;
-    for one in played {
-        let file = one.script.file.display();
-        let verdict = match &one.verdict {
-            Ok(verdict) => verdict,
-            Err(fault) => bail!("{file}: {}", fault.report()),
-        };
-        let (text, count) = accept::accepted(verdict);
-        if count > 0 {
-            std::fs::write(&one.script.file, text).with_context(|| format!("can't write {file}"))?;
-        }
-        layout::say(&format!("{file}: {} accepted\n", layout::count(count, "step")))?;
-        for failure in verdict.failures.iter().filter(|failure| !failure.is_acceptable) {
-            layout::say(&report::failure(verdict, failure, Style::of_stdout()))?;
-            left += 1;
-        }
-    }
-    anyhow::ensure!(left == 0, "{} failed, which is nothing to expect", layout::count(left, "step"));
-    Ok(())
 }

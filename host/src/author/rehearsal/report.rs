@@ -1,8 +1,10 @@
 //! What came of it, for people and as JSON.
 
 use super::Played;
+use super::accept::Accepted;
 use super::fault::Strained;
-use super::verdict::{Difference, Failure, Measured, Verdict};
+use super::script::Script;
+use super::verdict::{Difference, Failure, Measured};
 use crate::commands::layout::{Columns, bytes, count, micros};
 use crate::http_client::plain;
 use crate::limits::Limits;
@@ -64,7 +66,7 @@ pub(super) fn text(played: &[Played<'_>], faults: &[Strained], limits: &Limits, 
             let _ = writeln!(text, "  it expects nothing yet; --accept records what comes");
         }
         for failure in &verdict.failures {
-            text.push_str(&self::failure(verdict, failure, style));
+            text.push_str(&self::failure(one.script, failure, style));
         }
         for note in verdict.notes.iter().filter(|_| !verdict.passed()) {
             let _ = writeln!(text, "  {}", style.paint(DIM, &plain(note)));
@@ -90,8 +92,8 @@ fn percentile_us(ascending_ns: &[u64], share: f64) -> Option<f64> {
 }
 
 /// A step that failed, over several lines.
-pub(super) fn failure(verdict: &Verdict<'_>, failure: &Failure<'_>, style: Style) -> String {
-    let line = verdict.script.line(failure.step).trim();
+fn failure(script: &Script, failure: &Failure<'_>, style: Style) -> String {
+    let line = script.line(failure.step).trim();
     let shown = match line.char_indices().nth(LINE_CHARS) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line.to_owned(),
@@ -174,10 +176,7 @@ pub(super) fn json(played: &[Played<'_>], faults: &[Strained], limits: &Limits) 
         Err(fault) => json!({"file": one.script.file, "passed": false, "error": fault.report()}),
         Ok(verdict) => {
             let Measured { route_ns, memory_bytes } = &verdict.measured;
-            let failures = verdict.failures.iter().map(|failure| {
-                let words: Vec<_> = failure_lines(failure, Style::Plain);
-                json!({"line": failure.step.line, "step": one.script.line(failure.step).trim(), "differences": words})
-            });
+            let failures = verdict.failures.iter().map(|failure| failure_json(one, failure));
             json!({
                 "file": one.script.file,
                 "passed": verdict.passed(),
@@ -205,6 +204,37 @@ pub(super) fn json(played: &[Played<'_>], faults: &[Strained], limits: &Limits) 
         all["faults"] = faults.iter().map(strained).collect();
     }
     all
+}
+
+fn failure_json(played: &Played<'_>, failure: &Failure<'_>) -> Value {
+    let (line, words) = (played.script.line(failure.step).trim(), failure_lines(failure, Style::Plain));
+    json!({"line": failure.step.line, "step": line, "differences": words})
+}
+
+/// What was written: a line a file, and below it what is nothing to expect.
+pub(super) fn accepted_text(accepted: &[Accepted<'_>], style: Style) -> String {
+    let mut text = String::new();
+    for one in accepted {
+        let file = plain(&one.played.script.file.display().to_string());
+        let _ = match &one.steps {
+            Ok(steps) => writeln!(text, "{file}: {} accepted", count(*steps, "step")),
+            Err(words) => writeln!(text, "{file}: nothing accepted: {}", plain(words)),
+        };
+        one.left().for_each(|left| text.push_str(&failure(one.played.script, left, style)));
+    }
+    text
+}
+
+/// The same for programs.
+pub(super) fn accepted_json(accepted: &[Accepted<'_>]) -> Value {
+    let file = |one: &Accepted<'_>| {
+        let (file, left) = (&one.played.script.file, one.left().map(|left| failure_json(one.played, left)));
+        match &one.steps {
+            Ok(steps) => json!({"file": file, "accepted": steps, "failures": left.collect::<Vec<_>>()}),
+            Err(words) => json!({"file": file, "accepted": 0, "error": words}),
+        }
+    };
+    json!({"files": accepted.iter().map(file).collect::<Vec<_>>()})
 }
 
 #[cfg(test)]
