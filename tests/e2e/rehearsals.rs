@@ -223,3 +223,39 @@ fn a_file_that_is_wrong_is_told_with_its_place_and_usage_with_2() {
     let output = run(&["plugin", "test", &bad, "--events", &room(&folder, "")]);
     assert!(output.status.code() == Some(1) && stderr(&output).contains("not a valid component"), "{output:?}");
 }
+
+/// It was taken apart into numbers that have no room for it, and the program panicked.
+#[test]
+fn a_number_beyond_all_floats_comes_as_it_is() {
+    let folder = Scratch::new();
+    let lines = r#"{"publish": null, "data": 1e400, "expect": {"ann": [10e399], "bob": [1e400]}}
+{"publish": null, "data": {"do": "timer", "delay_ms": 1, "data": 1}, "expect": {"...": true}}
+{"publish": null, "data": [1e400], "expect": {"ann": [["$any"]], "bob": [[1e401]]}}
+"#;
+    let (code, said) = play(&room(&folder, lines), &[]);
+    assert!(code == 1 && said.contains("3 compared, 1 failed"), "{said}");
+    assert!(said.contains("[0]: expected 1e401, came 1e400"), "{said}");
+}
+
+/// They were compared as floats, which are the same beyond 2^53.
+#[test]
+fn whole_numbers_are_compared_by_all_their_digits() {
+    let folder = Scratch::new();
+    let lines = r#"{"publish": null, "data": 9007199254740992, "expect": {"ann": [9007199254740993], "...": true}}
+{"publish": null, "data": 1.0, "expect": {"ann": [1], "bob": [10e-1]}}
+"#;
+    let (code, said) = play(&room(&folder, lines), &[]);
+    assert!(code == 1 && said.contains("2 compared, 1 failed"), "{said}");
+    assert!(said.contains("it: expected 9007199254740993, came 9007199254740992"), "{said}");
+}
+
+/// JSON that looks like what is no JSON can be published all the same.
+#[test]
+fn json_is_published_as_a_text_if_it_would_be_mistaken() {
+    let folder = Scratch::new();
+    let lines = r#"{"publish": "ann", "data": {"$json": "{\"$text\": 1}"}, "expect": {"ann": [{"$json": "{\"$text\":1}"}], "...": true}}
+"#;
+    assert_eq!(play(&room(&folder, lines), &[]).0, 0);
+    let (code, said) = play(&room(&folder, "{\"publish\": null, \"data\": {\"$json\": \"{\"}}\n"), &[]);
+    assert!(code == 1 && said.contains("events.jsonl:6:37: this is not JSON: "), "{said}");
+}

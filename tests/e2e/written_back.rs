@@ -127,6 +127,40 @@ fn what_is_edited_while_it_is_played_is_left_alone() {
     assert_eq!(read(&events), edited);
 }
 
+/// Messages that look like what files say of messages were written as they were, and read as something else or not at all.
+#[test]
+fn what_was_accepted_is_as_expected_whatever_came() {
+    let folder = Scratch::new();
+    let nested = format!("{}{}", "[".repeat(127), "]".repeat(127));
+    let messages = [
+        r#"{"$text":"hi"}"#,
+        r#"{"$base64":"aGk="}"#,
+        r#"{"$base64":5}"#,
+        r#"{"$json":"1"}"#,
+        "\"$any\"",
+        "1e400",
+        &nested,
+    ];
+    let lines = messages.map(|message| {
+        let told = json!({"publish": null, "data": {"do": "bad-json", "json": message}});
+        format!("{told}\n")
+    });
+    let events = room(&folder, &lines.concat());
+    assert_eq!(play(&events, &["--accept"]), (0, format!("{events}: 9 steps accepted\n")));
+    let (code, said) = play(&events, &[]);
+    assert!(code == 0 && said.contains("9 compared"), "{said}");
+    // And by nothing else.
+    let accepted = read(&events);
+    for message in &messages[..5] {
+        let other = json!({"publish": null, "data": {"do": "bad-json", "json": message}}).to_string();
+        let changed = other.replace("bad-json", "text").replace("\"json\"", "\"data\"");
+        fs::write(&events, accepted.replace(&other[1..other.len() - 1], &changed[1..changed.len() - 1]))
+            .expect("write");
+        let (code, said) = play(&events, &[]);
+        assert!(code == 1 && said.contains("1 failed"), "{message}: {said}");
+    }
+}
+
 #[test]
 fn programs_read_what_was_accepted_as_json() {
     let folder = Scratch::new();

@@ -124,13 +124,14 @@ fn said(step: &Step, outcome: &Outcome, colon: &str, comma: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::verdict::Measured;
+    use super::super::wanted::{ANY, BASE64, JSON, TEXT};
     use super::*;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::path::Path;
 
     fn came(name: &str, all: &[Value]) -> (String, Vec<Came>) {
-        let came = |data: &Value| Came { text: data.to_string(), data: data.clone(), is_binary: false };
-        (name.into(), all.iter().map(came).collect())
+        (name.into(), all.iter().map(|data| Came::new(data.to_string(), false)).collect())
     }
 
     fn accept(text: &str, outcomes: Vec<Outcome>) -> (String, usize) {
@@ -179,5 +180,66 @@ mod tests {
         let (after, count) = accept(before, outcomes);
         assert_eq!(after, before.replace("\"ann\" }", "\"ann\", \"expect\": {\"ann\": [\"hi\"]} }"));
         assert_eq!(count, 1, "a fault is nothing to expect");
+    }
+
+    /// JSON as a rule may write it, with all that files have words for.
+    fn message() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            prop::sample::select(vec!["null", "true", "1e400", "-0.0", "9007199254740993", "\"aGk=\""])
+                .prop_map(String::from),
+            Just(Value::from(ANY).to_string()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            ".{0,6}".prop_map(|text| Value::from(text).to_string()),
+        ];
+        let key = prop::sample::select(vec![ANY, TEXT, BASE64, JSON, "a", "b"]);
+        leaf.prop_recursive(3, 12, 3, move |inner| {
+            let member = (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\" :{value}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..3).prop_map(|all| format!("[{}]", all.join(", "))),
+                prop::collection::vec(member, 0..3).prop_map(|all| format!("{{{}}}", all.join(","))),
+            ]
+        })
+    }
+
+    /// What comes of a file in which one session receives these messages at the second step.
+    fn received<'a>(script: &'a Script, messages: &[Came]) -> Verdict<'a> {
+        let came = Outcome { came: vec![("ann".into(), messages.to_vec())], ..Outcome::default() };
+        Verdict::of(script, vec![Outcome::default(), came], Measured::default())
+    }
+
+    fn script(expected: &str) -> Script {
+        let text = format!("{{\"open\":\"ann\"}}\n{{\"wait_ms\":1{expected}}}");
+        Script::parse(Path::new("a.jsonl"), text).unwrap_or_else(|bad| panic!("{bad}"))
+    }
+
+    #[test]
+    fn a_message_as_deep_as_messages_are_is_as_expected_once_it_is_accepted() {
+        let deep = format!("{}\"{ANY}\"{}", "[".repeat(127), "]".repeat(127));
+        for messages in [[Came::new(deep.clone(), false)], [Came::new(deep.replace('$', ""), false)]] {
+            let script = script("");
+            let accepted = Script::parse(&script.file, accepted(&received(&script, &messages)).0).unwrap();
+            assert!(accepted.checks() == 1 && received(&accepted, &messages).passed());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_came_is_as_expected_once_it_is_accepted(
+            came in prop::collection::vec((message(), prop::bool::weighted(0.1)), 1..4),
+            expected in prop::option::of(prop::collection::vec(message(), 0..4)),
+        ) {
+            let came: Vec<_> = came.into_iter()
+                .map(|(json, is_binary)| if is_binary { Came::new("\"aGk=\"".into(), true) } else { Came::new(json, false) })
+                .collect();
+            let expected = expected.map_or_else(String::new, |all| {
+                let readable: Vec<_> = all.into_iter().filter(|message| Wanted::read(message).is_ok()).collect();
+                format!(",\"expect\":{{\"ann\":[{}]}}", readable.join(","))
+            });
+            let script = script(&expected);
+            let (text, _) = accepted(&received(&script, &came));
+            let read = Script::parse(&script.file, text.clone());
+            let read = read.map_err(|bad| TestCaseError::fail(format!("{bad}: {text}")))?;
+            prop_assert!(read.checks() == 1 && received(&read, &came).passed(), "{}", text);
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod fault;
+mod json;
 mod junit;
 mod members;
 mod reading;
@@ -43,7 +44,8 @@ What is to come of a join, leave, publish, exit or wait stands on its line:
   "expect": {"ann": [{"say": "hi"}, "$any"]}      what each session receives, in order; others receive nothing,
                                                   unless "...": true says that they may. "$any" is anything, anywhere
   "refused": "words"   "invalid": "words"         some words of the refusal
-Data that is no JSON is {"$text": "…"} or {"$base64": "…"}; a text is a JSON string to whoever receives it.
+Data that is no JSON is {"$text": "…"} or {"$base64": "…"}; a text is a JSON string to whoever receives it. JSON that
+looks like one of these, or has "$any" in it as it is, is a text as well: {"$json": "{\"$text\": 1}"}
 A line that says nothing is not compared; it only must not make the rule fail.
 
 Time begins with the year 2026 and stands still, sessions are <0.0.1>, <0.1.1>, … in the order of opening, and random

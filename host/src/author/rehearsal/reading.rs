@@ -2,14 +2,15 @@
 
 use super::members::{Member, Wrong, members};
 use super::script::{Action, Expected, Step};
-use super::wanted::Wanted;
+use super::wanted::{BASE64, JSON, TEXT, Wanted};
 use crate::event::Payload;
 use crate::protocol::payload;
 use crate::session::ExitReason;
 use crate::topic::Topic;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::ops::Range;
 
 /// Whatever else receives something, too.
@@ -145,8 +146,8 @@ impl Reading {
             if !self.sessions.iter().any(|(known, _)| *known == member.key) {
                 return Err(Wrong::new(member.key_at, format!("no session {:?} was opened before", member.key)));
             }
-            let list: Vec<serde_json::Value> = read(&member, "a list of messages")?;
-            let wanted = list.into_iter().map(Wanted::of).collect::<Result<Vec<_>, _>>();
+            let list: Vec<&RawValue> = read(&member, "a list of messages")?;
+            let wanted = list.into_iter().map(|message| Wanted::read(message.get())).collect::<Result<Vec<_>, _>>();
             of.push((member.key.clone(), wanted.map_err(|words| Wrong::new(member.value_at, words))?));
         }
         Ok(Expected::Messages { of, others })
@@ -209,7 +210,7 @@ impl<'a> Line<'a> {
     }
 }
 
-fn read<T: DeserializeOwned>(member: &Member<'_>, what: &str) -> Result<T, Wrong> {
+fn read<'a, T: Deserialize<'a>>(member: &Member<'a>, what: &str) -> Result<T, Wrong> {
     serde_json::from_str(member.value).map_err(|_| Wrong::new(member.value_at, format!("{:?} is {what}", member.key)))
 }
 
@@ -249,20 +250,22 @@ fn reason(member: &Member<'_>) -> Result<ExitReason, Wrong> {
     }
 }
 
-/// JSON as it stands there; `{"$text": …}` and `{"$base64": …}` are what they say.
+/// JSON as it stands there; `{"$text": …}`, `{"$base64": …}` and `{"$json": …}` are what they say.
 fn payload_of(member: &Member<'_>) -> Result<Payload, Wrong> {
+    let json = |text: &str, at| payload::json(text.to_owned().into()).map_err(|words| Wrong::new(at, words));
     if let Ok(inner) = inner(member)
         && let [one] = inner.as_slice()
     {
         match &*one.key {
-            "$text" => return Ok(Payload::Text(read(one, "a text")?)),
-            "$base64" => {
+            TEXT => return Ok(Payload::Text(read(one, "a text")?)),
+            BASE64 => {
                 let bytes = STANDARD.decode(read::<String>(one, "bytes in base64")?);
                 let no_base64 = |_| Wrong::new(one.value_at, "these are no bytes in base64");
                 return bytes.map(|bytes| Payload::Binary(bytes.into())).map_err(no_base64);
             }
+            JSON => return json(&read::<String>(one, "JSON as a text")?, one.value_at),
             _ => {}
         }
     }
-    payload::json(member.value.to_owned().into()).map_err(|words| Wrong::new(member.value_at, words))
+    json(member.value, member.value_at)
 }

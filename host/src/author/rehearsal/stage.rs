@@ -283,7 +283,5 @@ impl Stage {
 
 fn message_of(json: &[u8]) -> Came {
     let message: Message<'_> = serde_json::from_slice(json).expect("the server renders JSON");
-    let text = message.data.get().to_owned();
-    let data = serde_json::from_str(&text).expect("so are its parts");
-    Came { text, data, is_binary: message.encoding.is_some() }
+    Came::new(message.data.get().to_owned(), message.encoding.is_some())
 }

@@ -150,17 +150,17 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn came(data: Value) -> Came {
-        Came { text: data.to_string(), data, is_binary: false }
+    fn came(data: &Value) -> Came {
+        Came::new(data.to_string(), false)
     }
 
     fn outcome(came_to: &[(&str, &[Value])]) -> Outcome {
-        let all = came_to.iter().map(|(name, all)| ((*name).to_owned(), all.iter().cloned().map(came).collect()));
+        let all = came_to.iter().map(|(name, all)| ((*name).to_owned(), all.iter().map(came).collect()));
         Outcome { came: all.collect(), ..Outcome::default() }
     }
 
     fn expect(of: &[(&str, &[Value])], others: bool) -> Expected {
-        let wanted = |all: &[Value]| all.iter().cloned().map(|value| Wanted::of(value).unwrap()).collect();
+        let wanted = |all: &[Value]| all.iter().map(|value| Wanted::read(&value.to_string()).unwrap()).collect();
         Expected::Messages { of: of.iter().map(|(name, all)| ((*name).to_owned(), wanted(all))).collect(), others }
     }
 
