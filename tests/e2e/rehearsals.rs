@@ -249,6 +249,16 @@ fn whole_numbers_are_compared_by_all_their_digits() {
     assert!(said.contains("it: expected 9007199254740993, came 9007199254740992"), "{said}");
 }
 
+/// As many were told where the rule was as a server logs in a second, by the clock of the machine.
+#[test]
+fn each_fault_is_told_with_where_the_rule_was() {
+    const FAULTS: usize = 5;
+    let folder = Scratch::new();
+    let line = "{\"publish\": \"ann\", \"data\": {\"do\": \"trap\", \"words\": \"x\"}}\n";
+    let (code, said) = play(&room(&folder, &line.repeat(FAULTS)), &["--limit", "log_lines_per_s_max=2"]);
+    assert_eq!((code, said.matches("[in guest_probe::").count()), (1, FAULTS), "{said}");
+}
+
 /// JSON that looks like what is no JSON can be published all the same.
 #[test]
 fn json_is_published_as_a_text_if_it_would_be_mistaken() {

@@ -81,7 +81,9 @@ struct Message<'a> {
 
 impl Stage {
     /// With an instance that has taken the config.
-    pub(super) fn new(rule: &Arc<Rule>, config: &str, limits: Limits) -> Result<Self, Fault> {
+    pub(super) fn new(rule: &Arc<Rule>, config: &str, mut limits: Limits) -> Result<Self, Fault> {
+        // A second that passes here is not one of the rule's: all that it logs is told, whatever the machine does.
+        limits.log_lines_per_s_max = u64::MAX;
         let still = Standstill::begin();
         let (shared, plugin) = (nobodys(limits), Arc::<str>::from(PLUGIN));
         let everything: Pattern = ">".parse().expect("a pattern");
