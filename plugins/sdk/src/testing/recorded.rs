@@ -52,7 +52,8 @@ const WRONG_STEPS_MAX: usize = 5;
 ///
 /// - `config`, in the first line only, is the route's; `topic` by itself is that of the lines that name none.
 /// - `open` names a session, whose user is the same unless `user` says otherwise; null gives none. A publish by null is
-///   a back-end's. Data is JSON, or `{"$text":…}` or `{"$base64":…}`. `reason` is normal, shutdown, killed or timeout.
+///   a back-end's. Data is JSON, or `{"$text":…}` or `{"$base64":…}`; JSON that looks like one of these, or has `"$any"`
+///   in it as it is, is a text in `{"$json":…}`. `reason` is normal, shutdown, killed or timeout.
 /// - `wait_ms` lets the clock go on; the timers that come due meanwhile fire in order.
 /// - `insert` writes into a table of the rule's, `table` looks into one, alone or after the step it stands in: null is
 ///   no such key. Values are compared as JSON, if they are JSON.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::line::{Cell, Expected, written};
+use super::line::{Cell, Expected, to_the_letter, written};
 use crate::{Payload, Refusal};
 
 /// In place of a value it stands for any.
@@ -41,31 +41,37 @@ pub(super) fn messages(
         wrong.push(format!("no session {name} was opened"));
     }
     for (name, came) in came {
-        let came: Vec<Value> = came.iter().map(written).collect();
         match expected.get(*name) {
-            Some(expected) => wrong.extend(inbox(name, expected, &came)),
+            Some(expected) => wrong.extend(inbox(name, expected, came)),
             None if others_too => {}
-            None => wrong.extend(inbox(name, &[], &came)),
+            None => wrong.extend(inbox(name, &[], came)),
         }
     }
     wrong
 }
 
 /// One line for each message that is not as expected, in the manner of a diff.
-fn inbox(name: &str, expected: &[Value], came: &[Value]) -> Vec<String> {
+fn inbox(name: &str, expected: &[Value], came: &[Payload]) -> Vec<String> {
     let mut wrong = Vec::new();
     for at in 0..expected.len().max(came.len()) {
         let (expected, came) = (expected.get(at), came.get(at));
         if let (Some(expected), Some(came)) = (expected, came)
-            && fits(expected, came)
+            && is_as(expected, came)
         {
             continue;
         }
         let place = format!("{name}, message {}", at + 1);
         wrong.extend(expected.map(|message| format!("- {place}: {message}")));
-        wrong.extend(came.map(|message| format!("+ {place}: {message}")));
+        wrong.extend(came.map(|message| format!("+ {place}: {}", written(message))));
     }
     wrong
+}
+
+fn is_as(expected: &Value, came: &Payload) -> bool {
+    match (to_the_letter(expected), came) {
+        (Some(expected), Payload::Json(_)) => expected == written(came),
+        _ => fits(expected, &written(came)),
+    }
 }
 
 fn fits(expected: &Value, came: &Value) -> bool {

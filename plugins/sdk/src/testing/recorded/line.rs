@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -192,26 +192,37 @@ impl From<Reason> for ExitReason {
     }
 }
 
-/// What is no JSON is written as an object with one key that says what it is.
+/// What is no JSON is written as an object with one key that says what it is, and so is JSON that would be taken for one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-enum NoJson {
+enum Wrapped {
     #[serde(rename = "$text")]
     Text(String),
     #[serde(rename = "$base64")]
     Base64(String),
+    #[serde(rename = "$json")]
+    Json(String),
 }
 
 /// JSON byte for byte, as a client would send it.
 fn payload(json: &str) -> Result<Payload, serde_json::Error> {
     match serde_json::from_str(json) {
-        Ok(NoJson::Text(text)) => Ok(Payload::Text(text)),
-        Ok(NoJson::Base64(text)) => STANDARD.decode(text).map(Payload::Binary).map_err(serde_json::Error::custom),
+        Ok(Wrapped::Text(text)) => Ok(Payload::Text(text)),
+        Ok(Wrapped::Json(text)) => serde_json::from_str(&text).map(|IgnoredAny| Payload::Json(text.into_bytes())),
+        Ok(Wrapped::Base64(text)) => STANDARD.decode(text).map(Payload::Binary).map_err(serde_json::Error::custom),
         Err(_) => Ok(Payload::Json(json.as_bytes().to_vec())),
     }
 }
 
-/// As a line would write it.
+/// The JSON of a message that is wanted to the letter, `"$any"` and all.
+pub(super) fn to_the_letter(expected: &Value) -> Option<Value> {
+    match Wrapped::deserialize(expected) {
+        Ok(Wrapped::Json(text)) => serde_json::from_str(&text).ok(),
+        _ => None,
+    }
+}
+
+/// As a line would write it, but for JSON that would be taken for something else.
 pub(super) fn written(payload: &Payload) -> Value {
     match payload {
         Payload::Json(_) => super::super::as_json(payload),

@@ -67,6 +67,18 @@ fn what_is_right_passes() {
 }
 
 #[test]
+fn json_that_looks_like_what_is_none_is_a_text() {
+    for json in [r#"{\"$text\": 1}"#, r#"{\"$text\": \"hi\"}"#, r#"[\"$any\"]"#, r#"{\"$json\": \"1\"}"#] {
+        let data = format!(r#"{{"$json": "{json}"}}"#);
+        let line =
+            |expected: &str| format!(r#"{{"publish": "ann", "data": {data}, "expect": {{"bob": [{expected}]}}}}"#);
+        replay::<Echo>(&format!("{SETUP}{}", line(&data)), "e.jsonl").unwrap_or_else(|report| panic!("{report}"));
+        wrong(&line(r#"{"$json": "[1]"}"#));
+    }
+    assert!(wrong(r#"{"publish": "ann", "data": {"$json": "{"}}"#).contains("EOF"));
+}
+
+#[test]
 fn what_is_wrong_is_shown_with_its_place() {
     let report = wrong(r#"{"publish": "ann", "data": [1], "expect": {"ann": [2], "bob": [[3]]}}"#);
     let shown = "e.jsonl:7: {\"publish\": \"ann\", \"data\": [1], \"expect\": {\"ann\": [2], \"bob\": [[3]]}}\n  \
