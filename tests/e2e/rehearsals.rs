@@ -269,3 +269,30 @@ fn json_is_published_as_a_text_if_it_would_be_mistaken() {
     let (code, said) = play(&room(&folder, "{\"publish\": null, \"data\": {\"$json\": \"{\"}}\n"), &[]);
     assert!(code == 1 && said.contains("events.jsonl:6:37: this is not JSON: "), "{said}");
 }
+
+/// It has something to hold a table to, and was taken for one in which everybody knows what is to come.
+#[test]
+fn a_file_that_only_looks_at_tables_can_be_accepted() {
+    let folder = Scratch::new();
+    let lines = r#"
+{"publish": "ann", "data": {"do": "table", "name": "bans", "op": "open"}}
+{"insert": {"table": "bans", "key": "bob", "value": "1"}}
+{"publish": "ann", "data": 1}
+{"table": {"name": "bans", "key": "bob", "value": "1"}}
+"#;
+    let events = room(&folder, lines);
+    let (code, said) = play(&events, &["--accept"]);
+    assert!(code == 0 && said.contains("4 steps accepted"), "{said}");
+    let (code, said) = play(&events, &[]);
+    assert!(code == 0 && said.contains("5 compared"), "{said}");
+}
+
+/// Nobody saw that most of what was played had come to nothing.
+#[test]
+fn what_was_refused_unexpectedly_is_told_of_what_passes_too() {
+    let folder = Scratch::new();
+    let refused = r#"{"publish": "bob", "data": {"do": "refuse", "words": "not today"}}"#;
+    let (code, said) = play(&room(&folder, &format!("\n{refused}").repeat(12)), &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("line 7 was refused") && said.contains("and 2 more; --json has all"), "{said}");
+}

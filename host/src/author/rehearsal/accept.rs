@@ -51,7 +51,7 @@ fn write(played: &Played<'_>) -> Result<usize, String> {
 /// else only those that had other ones.
 fn accepted(verdict: &Verdict<'_>) -> (String, usize) {
     let script = verdict.script;
-    let is_new = script.checks() == 0;
+    let is_new = !script.steps.iter().any(|step| can_expect(&step.action) && step.expected != Expected::Anything);
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for (at, (step, outcome)) in script.steps.iter().zip(&verdict.outcomes).enumerate() {
         let failed = verdict.failures.iter().find(|failure| failure.at == at);

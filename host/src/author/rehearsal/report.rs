@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+/// How many refusals that nobody had expected are told of a file.
+const NOTES_MAX: usize = 10;
 /// Of a line of a file so much is shown.
 const LINE_CHARS: usize = 120;
 
@@ -68,8 +70,11 @@ pub(super) fn text(played: &[Played<'_>], faults: &[Strained], limits: &Limits, 
         for failure in &verdict.failures {
             text.push_str(&self::failure(one.script, failure, style));
         }
-        for note in verdict.notes.iter().filter(|_| !verdict.passed()) {
+        for note in verdict.notes.iter().take(NOTES_MAX) {
             let _ = writeln!(text, "  {}", style.paint(DIM, &plain(note)));
+        }
+        if let Some(more) = verdict.notes.len().checked_sub(NOTES_MAX).filter(|more| *more > 0) {
+            let _ = writeln!(text, "  {}", style.paint(DIM, &format!("and {more} more; --json has all")));
         }
     }
     if !faults.is_empty() {
