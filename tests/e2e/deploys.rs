@@ -42,6 +42,23 @@ fn of_two_operators_at_once_one_is_told() {
     assert_eq!(stamps(&server, "v.deploys")[0], "a");
 }
 
+/// All of them looked before the first of them was there.
+#[test]
+fn of_many_that_push_new_plugins_at_once_as_many_come_in_as_there_is_room_for() {
+    let (server, operator) = Server::start_with_version(&named("a"), &["--limit", "plugins_max=4"]);
+    let there = operator.look("/admin/v1/plugins")["plugins"].as_array().map_or(0, Vec::len);
+    let names: Vec<String> = (0..8).map(|n| format!("new-{n}")).collect();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let push = |name: &str| Operator::of(&server, name).try_push(&named("b")).status;
+        let all: Vec<_> = names.iter().map(|name| scope.spawn(move || push(name))).collect();
+        all.into_iter().map(|one| one.join().expect("an operator")).collect()
+    });
+    let came_in = statuses.iter().filter(|status| **status == 201).count();
+    assert_eq!((came_in, statuses.iter().filter(|status| **status == 409).count()), (4 - there, 4 + there));
+    let said = refused(&Operator::of(&server, "another").try_push(&named("b")), 409);
+    assert!(said.contains("plugins_max"), "{said}");
+}
+
 /// Where nothing is kept on disk, what is pushed is in memory: under one bound, whatever names it is pushed under.
 #[test]
 fn pushed_versions_have_room_together() {

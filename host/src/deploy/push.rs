@@ -19,6 +19,13 @@ pub struct Pushed {
     pub is_new: bool,
 }
 
+fn check_number(known: &Known, name: &str, limits: &Limits) -> Result<(), Refused> {
+    if known.plugins.contains_key(name) || (known.plugins.len() as u64) < limits.plugins_max {
+        return Ok(());
+    }
+    Err(Refused::Conflict(format!("there are {} plugins already (plugins_max)", limits.plugins_max)))
+}
+
 /// Without a data folder what is pushed is in memory, and bounded all the same.
 fn check_room(known: &Known, replaced: u64, version: &Version, limits: &Limits) -> Result<(), Refused> {
     let versions = known.plugins.values().flat_map(|plugin| &plugin.versions);
@@ -44,14 +51,14 @@ impl Deployer {
         check_name(name).map_err(Refused::unfit)?;
         let limits = &self.node.shared.limits;
         let known = self.known();
-        if !known.plugins.contains_key(name) && known.plugins.len() as u64 >= limits.plugins_max {
-            return Err(Refused::Conflict(format!("there are {} plugins already (plugins_max)", limits.plugins_max)));
-        }
+        check_number(&known, name, limits)?;
         let signed_by = self.keys.verify(&component, signature).map_err(Refused::Unsigned)?.map(str::to_owned);
         let mut version = self.examine(name, &known, &component).await?;
         version.signed_by = signed_by;
         let _turn = self.turn().await?;
         let mut next = Known::clone(&self.known());
+        // Others may have pushed meanwhile.
+        check_number(&next, name, limits)?;
         let plugin = next.plugins.entry(name.to_owned()).or_default();
         let same = plugin.versions.iter().position(|known| known.id == version.id);
         if dry_run {

@@ -49,7 +49,8 @@ impl Door {
             return Ok(());
         }
         let what = if shown.is_some() { "this is not the admin token, which" } else { "the admin token" };
-        let words = format!("{what} is needed, as Authorization: Bearer TOKEN; the server's first lines say where it is");
+        let words =
+            format!("{what} is needed, as Authorization: Bearer TOKEN; the server's first lines say where it is");
         Err(Problem::new(StatusCode::UNAUTHORIZED, words))
     }
 
