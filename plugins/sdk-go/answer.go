@@ -1,7 +1,7 @@
 package volley
 
 import (
-	"encoding/json"
+	"slices"
 
 	contract "volley/internal/contract/volley_router_types"
 	wit "volley/internal/wit/types"
@@ -34,25 +34,23 @@ func (answer Answer) Forward(to Recipients) Answer {
 
 // Send adds a delivery of v.
 func (answer Answer) Send(to Recipients, v any) Answer {
-	payload, is := v.(Payload)
-	if !is {
-		text, err := json.Marshal(v)
-		if err != nil {
-			panic(err)
-		}
-		payload = JSON(text)
+	payload, err := payloadOf(v)
+	if err != nil {
+		panic(err)
 	}
 	return answer.deliver(to, contract.MakeMessageData(payload.payload))
 }
 
 // Remove ends subscriptions to the event's topic once the deliveries are on their way; no leave is routed for them.
 func (answer Answer) Remove(pids ...Pid) Answer {
-	answer.outcome.Remove = append(answer.outcome.Remove, pids...)
+	answer.outcome.Remove = append(slices.Clip(answer.outcome.Remove), pids...)
 	return answer
 }
 
 func (answer Answer) deliver(to Recipients, message contract.Message) Answer {
-	answer.outcome.Deliveries = append(answer.outcome.Deliveries, contract.Delivery{To: to.lower(), Message: message})
+	// Clipped, so that of two answers that begin alike none writes over the other's.
+	deliveries := slices.Clip(answer.outcome.Deliveries)
+	answer.outcome.Deliveries = append(deliveries, contract.Delivery{To: to.lower(), Message: message})
 	return answer
 }
 

@@ -127,3 +127,11 @@ func (payload Payload) JSON(v any) error {
 	}
 	return nil
 }
+
+func payloadOf(v any) (Payload, error) {
+	if payload, is := v.(Payload); is {
+		return payload, nil
+	}
+	text, err := json.Marshal(v)
+	return JSON(text), err
+}

@@ -1,7 +1,6 @@
 package volley
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -76,13 +75,9 @@ type Timer uint64
 
 // SendAfter sets a timer of at least 10 ms: an event of kind [Timed] on a topic of this plugin, with v as its data.
 func SendAfter(delay time.Duration, topic string, v any) (Timer, error) {
-	payload, is := v.(Payload)
-	if !is {
-		text, err := json.Marshal(v)
-		if err != nil {
-			return 0, err
-		}
-		payload = JSON(text)
+	payload, err := payloadOf(v)
+	if err != nil {
+		return 0, err
 	}
 	timer, err := done(erlang.SendAfter(uint64(delay.Milliseconds()), topic, payload.payload))
 	return Timer(timer), err
