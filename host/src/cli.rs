@@ -3,6 +3,7 @@
 use crate::config::{AdminToken, BadConfig, Config, Flags, LogFormat, check_name, limits_help};
 use crate::dev::Workbench;
 use crate::doctor::Doctor;
+use crate::http_client::plain_lines;
 use crate::limits::OWN_FILES;
 use crate::server::Server;
 use crate::topic::Pattern;
@@ -195,11 +196,12 @@ pub fn run() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<commands::Unlike>() => ExitCode::FAILURE,
         Err(error) if error.is::<commands::WrongUsage>() => {
-            eprintln!("volley: {error}");
+            eprintln!("volley: {}", plain_lines(&error.to_string()));
             ExitCode::from(2)
         }
         Err(error) => {
-            eprintln!("volley: {error:#}");
+            // Errors quote what came from outside.
+            eprintln!("volley: {}", plain_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -219,6 +219,20 @@ impl<K: Ord + Clone, V> History<K, V> {
         self.changes.values().flat_map(|changes| unseen(changes, past)).map(|change| change.growth).sum()
     }
 
+    /// By how much all of it has grown by what the event did, as far as that is remembered.
+    pub fn growth_by(&self, event: u64) -> i64 {
+        self.changes.values().flatten().filter(|change| change.event == event).map(|change| change.growth).sum()
+    }
+
+    /// The keys of the range that the event has changed, with what they had right after it did so for the last time; none
+    /// where that is what they have.
+    pub fn right_after(&self, range: impl RangeBounds<K>, event: u64) -> impl Iterator<Item = (&K, Option<&V>)> {
+        self.changes.range(range).filter_map(move |(key, changes)| {
+            let last = changes.iter().rposition(|change| change.event == event)?;
+            Some((key, changes.get(last + 1).map(|change| &change.before)))
+        })
+    }
+
     /// Whether another one than the event has changed the key after `since`.
     pub fn is_changed(&self, key: &K, since: u64, past: Past) -> bool {
         self.changes.get(key).is_some_and(|changes| {

@@ -206,6 +206,11 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// The same of text that may have several lines.
+pub fn plain_lines(text: &str) -> String {
+    text.split('\n').map(|line| plain(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +235,7 @@ mod tests {
     #[test]
     fn a_terminal_is_told_nothing() {
         assert_eq!(plain("a\u{1b}[2Jb\n\u{9b}c\u{202e}"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\u{fffd}");
+        assert_eq!(plain_lines("a\u{1b}[2Jb\n\tc\r"), "a\u{fffd}[2Jb\n    c\u{fffd}");
     }
 
     #[test]

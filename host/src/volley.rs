@@ -127,12 +127,21 @@ impl Volley {
         self.mailboxes = 0;
     }
 
-    /// Puts a message into the mailboxes of all live recipients; how many that were.
-    pub fn deliver(&mut self, sessions: &Sessions, recipients: &[u64], message: &Arc<Message>) -> u64 {
+    /// Puts a message into the mailboxes of all live recipients; how many that were. The others are told one by one.
+    pub fn deliver(
+        &mut self,
+        sessions: &Sessions,
+        recipients: &[u64],
+        message: &Arc<Message>,
+        mut had_ended: impl FnMut(Pid),
+    ) -> u64 {
         let mut live = 0;
         for pid in recipients.iter().filter_map(|bits| Pid::from_bits(*bits)) {
             match sessions.push(pid, message, self.number) {
-                Pushed::Dead => continue,
+                Pushed::Dead => {
+                    had_ended(pid);
+                    continue;
+                }
                 Pushed::Kept => {}
                 Pushed::Wakes(worker) => self.called[worker].push(pid),
             }

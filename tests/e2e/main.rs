@@ -81,6 +81,7 @@ mod chat_next; // `chat` and its next version
 mod code_change; // tables, groups and timers change with the version, or nothing does
 mod deploys; // operators who do not know of each other, configs, cleaning up
 mod durable; // tables that outlive the server
+mod explained; // what is said of events is what happened
 mod restart; // what was served is served again
 mod route_table; // changing all routes at once
 mod shadow; // a candidate that only looks on

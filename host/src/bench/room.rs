@@ -84,7 +84,7 @@ impl Room {
             let list = resolver.resolve(delivery.to).map_err(|words| anyhow!("{words}"))?;
             let message = Message::new(message::render(&event, &payload), &sessions.message_bytes);
             self.volley.begin();
-            let reached = self.volley.deliver(sessions, &list, &message);
+            let reached = self.volley.deliver(sessions, &list, &message, drop);
             anyhow::ensure!(reached as usize == self.pids.len(), "{reached} were reached");
         }
         Ok(took)

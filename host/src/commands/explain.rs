@@ -3,15 +3,16 @@
 use crate::admin_client::AdminClient;
 use crate::commands::answers::PluginList;
 use crate::commands::layout;
+use crate::commands::looks::{self, Change, Look, list};
 use crate::commands::operator::Operator;
 use crate::commands::traced;
 use crate::http_client::plain;
 use crate::pid::Pid;
-use crate::trace::{Answer, Data, Delivery, Op, Recorded, TableTouch, To, Trace, values_words};
+use crate::trace::{Answer, Data, Delivery, Op, Recorded, To, Trace};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 /// For the help.
@@ -54,6 +55,11 @@ struct Explanation {
     removed: Vec<String>,
     reads: Vec<Look>,
     writes: Vec<Change>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denied: Vec<String>,
+    /// What the trace does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     whom: Option<Vec<Whom>>,
 }
@@ -62,20 +68,9 @@ struct Explanation {
 struct Delivered {
     to: String,
     list: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<String>,
     message: Data,
-}
-
-#[derive(Serialize)]
-struct Look {
-    what: String,
-    value: String,
-}
-
-#[derive(Serialize)]
-struct Change {
-    what: String,
-    before: String,
-    after: String,
 }
 
 /// One session that was asked about.
@@ -138,37 +133,13 @@ async fn running(client: &AdminClient, event: u64) -> anyhow::Result<Trace> {
 fn explain(trace: &Trace, recorded: &Recorded) -> Explanation {
     let line = &recorded.line;
     let version = trace.versions.get(&line.by);
-    let names = |pids: &[Pid]| pids.iter().map(|pid| trace.name(*pid)).collect::<Vec<_>>();
+    let names = |pids: &[Pid]| looks::names(trace, pids);
     let delivered = |delivery: &Delivery| Delivered {
         to: set(trace, recorded, delivery),
-        list: names(delivery.list.as_deref().unwrap_or_default()),
+        list: names(&recipients(recorded, delivery)),
+        ended: names(&delivery.ended),
         message: delivery.message.clone().unwrap_or_else(|| line.own_data()),
     };
-    let (tables, groups) = (&line.met.tables, &line.met.groups);
-    let key = |touch: &TableTouch| format!("table {}, key {}", touch.table, touch.key.words());
-    let mut reads: Vec<Look> = tables
-        .iter()
-        .filter(|touch| touch.read)
-        .map(|touch| Look { what: key(touch), value: values_words(&touch.before) })
-        .collect();
-    reads.extend(groups.iter().filter(|touch| touch.read || touch.named).map(|touch| Look {
-        what: format!("group {} of {}", touch.group.words(), touch.scope),
-        value: list(&names(&touch.before)),
-    }));
-    let changed = tables.iter().filter_map(|touch| {
-        let after = touch.after.as_ref().filter(|after| **after != touch.before)?;
-        Some(Change { what: key(touch), before: values_words(&touch.before), after: values_words(after) })
-    });
-    let moved = groups.iter().filter_map(|touch| {
-        let after = touch.after.as_ref().filter(|after| **after != touch.before)?;
-        let what = format!("group {} of {}", touch.group.words(), touch.scope);
-        Some(Change { what, before: list(&names(&touch.before)), after: list(&names(after)) })
-    });
-    let timers = line.met.timers.iter().map(|timer| Change {
-        what: format!("timer on {} in {} ms", timer.topic, timer.delay_ms),
-        before: "none".into(),
-        after: timer.limit.as_ref().map_or_else(|| timer.data.words(), |limit| format!("denied ({limit})")),
-    });
     let removed = if let Answer::Routed(routed) = &line.answer { names(&routed.remove) } else { Vec::new() };
     Explanation {
         event: line.event.to_string(),
@@ -187,10 +158,25 @@ fn explain(trace: &Trace, recorded: &Recorded) -> Explanation {
         answer: answer(recorded),
         deliveries: line.deliveries().map(delivered).collect(),
         removed,
-        reads,
-        writes: changed.chain(moved).chain(timers).collect(),
+        reads: looks::reads(trace, &line.met),
+        writes: looks::writes(trace, &line.met),
+        denied: looks::denials(&line.met),
+        notes: notes(trace),
         whom: None,
     }
+}
+
+fn notes(trace: &Trace) -> Vec<String> {
+    let redacted =
+        traced::redacted(trace).map(|kinds| format!("the trace is redacted ({kinds}): much of it is placeholders"));
+    redacted.into_iter().chain(traced::caveats(trace)).collect()
+}
+
+/// Who got it.
+fn recipients(recorded: &Recorded, delivery: &Delivery) -> Vec<Pid> {
+    let ended: HashSet<&Pid> = delivery.ended.iter().collect();
+    let listed = delivery.list.iter().flatten().filter(|_| recorded.line.unrouted.is_none());
+    listed.filter(|pid| !ended.contains(pid)).copied().collect()
 }
 
 fn answer(recorded: &Recorded) -> String {
@@ -210,7 +196,7 @@ fn answer(recorded: &Recorded) -> String {
 
 fn set(trace: &Trace, recorded: &Recorded, delivery: &Delivery) -> String {
     let step = |op: &Op| match op {
-        Op::Pids(pids) => list(&pids.iter().map(|pid| trace.name(*pid)).collect::<Vec<_>>()),
+        Op::Pids(pids) => list(&looks::names(trace, pids)),
         Op::Members(scope, group) => format!("the group {} of {scope}", group.words()),
         Op::Subscribers(topic) => format!("the subscribers of {topic}"),
         Op::Union => "both".into(),
@@ -224,13 +210,13 @@ fn set(trace: &Trace, recorded: &Recorded, delivery: &Delivery) -> String {
     }
 }
 
-/// The sessions that are meant, and why each got it or did not.
+/// The sessions that are meant, which are a user's if one is called so, and why each got it or did not.
 fn sessions(trace: &Trace, recorded: &Recorded, whom: &str) -> anyhow::Result<Vec<Whom>> {
-    let text = whom.trim_start_matches('<').trim_end_matches('>');
-    let pids = match format!("<{text}>").parse::<Pid>() {
-        Ok(pid) => BTreeSet::from([pid]),
-        Err(_) => sessions_of(trace, recorded, whom),
-    };
+    let mut pids = sessions_of(trace, recorded, whom);
+    if pids.is_empty() {
+        let text = whom.trim_start_matches('<').trim_end_matches('>');
+        pids.extend(format!("<{text}>").parse::<Pid>());
+    }
     anyhow::ensure!(!pids.is_empty(), "the trace knows no session of {whom}; a PID is written <0.17.1>");
     Ok(pids.into_iter().map(|pid| why(trace, recorded, pid)).collect())
 }
@@ -251,21 +237,22 @@ fn why(trace: &Trace, recorded: &Recorded, pid: Pid) -> Whom {
         .deliveries()
         .enumerate()
         .map(|(at, delivery)| {
-            let (why, is_listed) = recorded.why(delivery, pid);
-            (at + 1, why, is_listed)
+            let (why, got_it) = recorded.why(delivery, pid);
+            (at + 1, why, got_it)
         })
         .collect();
-    let got = parts.iter().any(|(.., is_listed)| *is_listed) && line.unrouted.is_none();
+    let got = parts.iter().any(|(.., got_it)| *got_it);
     let mut why: Vec<String> = Vec::new();
-    for (at, because, is_listed) in &parts {
-        if *is_listed {
+    for (at, because, got_it) in &parts {
+        if *got_it {
             why.push(format!("{session} got delivery {at} because it {because}"));
         } else if !got {
             why.push(format!("{session} did not get delivery {at} because it {because}"));
         }
     }
     let subscribed = recorded.subscribers.get(line.topic.as_str()).is_some_and(|pids| pids.contains(&pid));
-    if !got && subscribed {
+    let listed = line.deliveries().any(|delivery| delivery.list.as_ref().is_none_or(|list| list.contains(&pid)));
+    if !got && subscribed && !listed {
         why.push(format!("{session} was subscribed to {}, but was not on the list", line.topic));
     }
     if parts.is_empty() {
@@ -293,8 +280,11 @@ fn words(explanation: &Explanation) -> String {
     if answer != "routed" {
         line(format!("the rule {answer}"));
     }
-    for (at, Delivered { to, list: names, message }) in explanation.deliveries.iter().enumerate() {
+    for (at, Delivered { to, list: names, ended, message }) in explanation.deliveries.iter().enumerate() {
         line(format!("delivery {}, to {to}: {}", at + 1, list(names)));
+        if !ended.is_empty() {
+            line(format!("  their sessions had ended: {}", list(ended)));
+        }
         line(format!("  {}", message.words()));
     }
     if answer == "routed" && explanation.deliveries.is_empty() {
@@ -304,12 +294,11 @@ fn words(explanation: &Explanation) -> String {
         line(format!("subscriptions ended: {}", list(&explanation.removed)));
     }
     explanation.reads.iter().for_each(|Look { what, value }| line(format!("read {what}: {value}")));
-    for Change { what, before, after } in &explanation.writes {
-        line(format!("wrote {what}: {after} (before: {before})"));
+    for Change { what, before, after, raced } in &explanation.writes {
+        let others = if *raced { "; others wrote it meanwhile" } else { "" };
+        line(format!("wrote {what}: {after} (before: {before}{others})"));
     }
+    explanation.denied.iter().for_each(|denied| line(format!("was denied {denied}")));
+    explanation.notes.iter().for_each(|note| line(format!("note: {note}")));
     text
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "nobody".into() } else { names.join(", ") }
 }

@@ -6,6 +6,7 @@ mod client;
 mod explain;
 pub(crate) mod layout;
 mod logs;
+mod looks;
 mod operator;
 mod plugins;
 mod poll;

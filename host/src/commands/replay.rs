@@ -45,6 +45,9 @@ struct Report {
     recorded: Vec<String>,
     asked: String,
     redacted: Vec<Redacted>,
+    /// Which events the trace does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     migrates: bool,
     events: usize,
     different: usize,
@@ -75,6 +78,7 @@ impl ReplayTrace {
             recorded: trace.versions.values().map(|of| called(&of.sha256, of.release.as_deref())).collect(),
             asked: called(replay.version(), Some(&replay.info.version)),
             redacted: trace.header.redacted.clone(),
+            notes: traced::caveats(&trace),
             // Builds of one release have one layout.
             migrates: replay.migrates()
                 && trace.versions.values().any(|of| of.release.as_ref() != Some(&replay.info.version)),
@@ -109,6 +113,7 @@ fn words(trace: &Trace, report: &Report) -> String {
     if !trace.header.faithful {
         text.push_str("the trace is redacted: no version can be asked what was asked then, so expect differences\n");
     }
+    report.notes.iter().for_each(|note| text.extend([&*plain(note), "\n"]));
     if report.migrates {
         text.push_str("this version migrates its tables, and here it finds them in the layout of the recorded one\n");
     }

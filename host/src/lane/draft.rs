@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use crate::event::{Answer, Event, Unrouted};
 use crate::outcome::{Outcome, Refusal, SetOp};
+use crate::pid::Pid;
 use crate::router::{Fault, Mounted};
 use crate::shared::Shared;
 use crate::trace::convert::{self, What, pids};
@@ -30,9 +31,16 @@ struct Asked {
 /// What came of it.
 struct Delivered {
     outcome: Outcome,
-    lists: Vec<Vec<u64>>,
+    lists: Vec<List>,
     subscribers: trace::Subscribers,
     groups: Vec<GroupTouch>,
+}
+
+/// The list of one delivery.
+struct List {
+    pids: Vec<u64>,
+    /// Those of it whose session had ended.
+    ended: Vec<Pid>,
 }
 
 impl Draft {
@@ -65,7 +73,14 @@ impl Draft {
             let scope = shared.groups.find(&by, scope).ok().flatten();
             scope.map_or_else(Vec::new, |scope| scope.members(&by, group))
         });
-        self.delivered = Some(Delivered { outcome, lists: lists.cloned().collect(), subscribers, groups });
+        let lists = lists.map(|pids| List { pids: pids.clone(), ended: Vec::new() }).collect();
+        self.delivered = Some(Delivered { outcome, lists, subscribers, groups });
+    }
+
+    /// One on the list of a delivery, counted from zero, did not get it: its session had ended.
+    pub(super) fn had_ended(&mut self, delivery: usize, pid: Pid) {
+        let list = self.delivered.as_mut().and_then(|delivered| delivered.lists.get_mut(delivery));
+        list.into_iter().for_each(|list| list.ended.push(pid));
     }
 
     /// The event is over.
@@ -75,17 +90,20 @@ impl Draft {
         let Some(Asked { by, met, said }) = asked else { return };
         let Some(mut met) = met else { return recording.leave_out() };
         let (mut instead, mut unrouted, mut seen) = (None, None, trace::Subscribers::new());
-        let (mut deliveries, mut remove) = (Vec::new(), Vec::new());
+        let mut routed = Routed::default();
         if let Some(Delivered { outcome, lists, subscribers, groups }) = delivered {
-            deliveries = outcome.deliveries.iter().zip(&lists).map(|(to, list)| Delivery::of(to, Some(list))).collect();
-            remove = pids(&outcome.remove);
+            let delivery = |(to, mut list): (_, List)| {
+                list.ended.sort_unstable();
+                Delivery { ended: list.ended, ..Delivery::of(to, Some(&list.pids)) }
+            };
+            routed.deliveries = outcome.deliveries.iter().zip(lists).map(delivery).collect();
+            routed.remove = pids(&outcome.remove);
             seen = subscribers;
             met.name(groups);
         } else {
             let nobody = Outcome::default();
             let outcome = if let Ok(Ok(outcome)) = &said { outcome } else { &nobody };
-            deliveries.extend(outcome.deliveries.iter().map(|to| Delivery::of(to, None)));
-            remove.extend(pids(&outcome.remove));
+            routed = Routed::as_said(outcome);
             seen.extend(subscribers(event, outcome, shared));
         }
         let said = match (said, answer) {
@@ -95,12 +113,12 @@ impl Draft {
             }
             (Ok(Ok(_)), answer) => {
                 unrouted = answer.as_ref().err().map(words);
-                trace::Answer::Routed(Routed { deliveries, remove })
+                trace::Answer::Routed(routed)
             }
             (Ok(Err(Refusal::Refused(words))), _) => trace::Answer::Refused(words),
             (Ok(Err(Refusal::Invalid(words))), _) => trace::Answer::Invalid(words),
             (Err(fault), answer) => {
-                instead = answer.is_ok().then_some(deliveries);
+                instead = answer.is_ok().then_some(routed.deliveries);
                 trace::Answer::Fault((&fault).into())
             }
         };

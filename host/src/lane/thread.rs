@@ -257,8 +257,9 @@ impl LaneThread {
             draft.resolved(event, outcome, prepared.iter().map(|(list, _)| list), &self.plugin, &self.shared);
         }
         let mut recipients = 0;
-        for (pids, message) in &prepared {
-            recipients += self.volley.deliver(&self.shared.sessions, pids, message);
+        for (at, (pids, message)) in prepared.iter().enumerate() {
+            let had_ended = |pid| self.guests.draft().iter_mut().for_each(|draft| draft.had_ended(at, pid));
+            recipients += self.volley.deliver(&self.shared.sessions, pids, message, had_ended);
         }
         for pid in remove.into_iter().filter_map(Pid::from_bits) {
             self.unsubscribe(&event.topic, pid);

@@ -4,7 +4,7 @@ use super::Played;
 use crate::pid::Pid;
 use crate::trace::{Answer, Delivery, EventLine, GroupTouch, Met, Recorded, Term, Trace, values_words};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// One event.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,13 +73,17 @@ impl Difference {
     pub fn between(trace: &Trace, recorded: &Recorded, played: &Played) -> Self {
         let line = &recorded.line;
         let kind_of = |answer: &Answer| match answer {
+            // It has not come to lists: all that is known is what the rule said.
+            Answer::Routed(routed) if line.unrouted.is_some() => {
+                format!("routed: {}", serde_json::to_string(&routed.deliveries).unwrap_or_default())
+            }
             Answer::Routed(_) => "routed".into(),
             Answer::Refused(words) => format!("refused: {words}"),
             Answer::Invalid(words) => format!("invalid: {words}"),
             // Words of faults have numbers in them that depend on the machine.
             Answer::Fault(fault) => format!("failed ({})", fault.kind),
         };
-        let (before, now) = (received(line, deliveries(&line.answer)), received(line, deliveries(&played.answer)));
+        let (before, now) = (received(line, &line.answer), received(line, &played.answer));
         let name = |pids: BTreeSet<Pid>| pids.into_iter().map(|pid| trace.name(pid)).collect::<Vec<_>>();
         let only = |these: &Received, others: &Received| {
             name(these.keys().filter(|pid| !others.contains_key(pid)).copied().collect())
@@ -198,7 +202,7 @@ impl Difference {
     /// What the rule now looked at, and the trace knows nothing of.
     fn note_unknown(&mut self, recorded: &Recorded, now: &Met) {
         let known = &recorded.line.met;
-        for touch in now.tables.iter().filter(|touch| touch.read) {
+        for touch in now.tables.iter().filter(|touch| touch.read || touch.told.is_some()) {
             if !known.tables.iter().any(|known| known.table == touch.table && known.key == touch.key)
                 && !known.pages.iter().any(|page| page.table == touch.table && touch.key.0.starts_with(&page.prefix.0))
             {
@@ -213,13 +217,16 @@ impl Difference {
                 self.unknown(&format!("the keys of {} that begin with {}", page.table, page.prefix.words()));
             }
         }
-        for table in now.sizes.keys().filter(|table| !known.sizes.contains_key(*table)) {
-            self.unknown(&format!("the size of {table}"));
+        let is_known = |table: &String| {
+            known.sizes.contains_key(table) || known.counted.iter().any(|counted| counted.table == *table)
+        };
+        for counted in now.counted.iter().filter(|counted| !is_known(&counted.table)) {
+            self.unknown(&format!("the size of {}", counted.table));
         }
         let is_known = |touch: &GroupTouch| {
             known.groups.iter().any(|known| known.scope == touch.scope && known.group == touch.group)
         };
-        for touch in now.groups.iter().filter(|touch| (touch.read || touch.named) && !is_known(touch)) {
+        for touch in now.groups.iter().filter(|touch| touch.is_looked_at() && !is_known(touch)) {
             self.unknown(&format!("group {} {}", touch.scope, touch.group.words()));
         }
         for of in &now.memberships {
@@ -239,12 +246,14 @@ fn removed(answer: &Answer) -> BTreeSet<Pid> {
     if let Answer::Routed(routed) = answer { routed.remove.iter().copied().collect() } else { BTreeSet::new() }
 }
 
-/// What everybody receives, in the order of its arrival. Forwarding is sending the event's own data.
-fn received(line: &EventLine, deliveries: &[Delivery]) -> Received {
+/// What everybody receives whose session had not ended, in the order of its arrival. Forwarding is sending the event's own
+/// data.
+fn received(line: &EventLine, answer: &Answer) -> Received {
     let mut received = Received::new();
-    for delivery in deliveries {
+    let ended: HashSet<Pid> = line.deliveries().flat_map(|delivery| delivery.ended.iter().copied()).collect();
+    for delivery in deliveries(answer) {
         let message = delivery.message.as_ref().map_or_else(|| line.own_data().words(), crate::trace::Data::words);
-        for pid in delivery.list.iter().flatten() {
+        for pid in delivery.list.iter().flatten().filter(|pid| !ended.contains(pid)) {
             received.entry(*pid).or_default().push(message.clone());
         }
     }

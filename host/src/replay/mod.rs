@@ -104,7 +104,11 @@ impl Replay {
         let said = guest.route(&event);
         let met = guest.end_notes(&self.shared);
         let failed = said.is_err();
-        let (answer, named) = self.answer(&event, said);
+        let (answer, named) = match said {
+            // It did not come to lists then, and so it does not here.
+            Ok(Ok(outcome)) if line.unrouted.is_some() => (Answer::Routed(Routed::as_said(&outcome)), Vec::new()),
+            said => self.answer(&event, said),
+        };
         let met = met.map(|mut met| {
             met.name(named);
             met

@@ -12,8 +12,11 @@ use crate::pid::Pid;
 use crate::shared::Shared;
 use crate::tables::Table;
 use crate::topic::Topic;
-use crate::trace::{Cancelled, Data, Denial, GroupTouch, Membership, Met, Opened, Page, TableTouch, Term, Timer};
+use crate::trace::{
+    Cancelled, Counted, Data, Denial, GroupTouch, Membership, Met, Opened, Page, TableTouch, Term, Timer,
+};
 use indexmap::IndexMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a call on a table names, and does.
@@ -45,6 +48,7 @@ pub(crate) struct Notes {
 struct OnKey {
     table: Arc<Table>,
     before: Vec<Vec<u8>>,
+    told: Option<Vec<Vec<u8>>>,
     reads: bool,
     writes: bool,
     raced: bool,
@@ -53,6 +57,7 @@ struct OnKey {
 struct OnGroup {
     scope: Arc<Scope>,
     before: Vec<u64>,
+    told: Option<Vec<u64>>,
     reads: bool,
     writes: bool,
     raced: bool,
@@ -134,34 +139,54 @@ impl Notes {
         let of_others = self.at(moment, self.event);
         let id = (Arc::as_ptr(table).addr(), key.clone());
         if let Some(touch) = self.tables.get_mut(&id) {
-            touch.reads |= reads;
             touch.writes |= writes;
             touch.raced |= table.values_before(of_others, key) != touch.before;
+            if !reads {
+                return;
+            }
+            if seen == touch.before {
+                touch.reads = true;
+                touch.told = None;
+            } else {
+                touch.told = Some(seen);
+                self.weigh(bytes);
+            }
         } else {
-            self.tables.insert(id, OnKey { table: table.clone(), before: seen, reads, writes, raced: false });
+            let touch = OnKey { table: table.clone(), before: seen, told: None, reads, writes, raced: false };
+            self.tables.insert(id, touch);
             self.weigh(bytes);
         }
     }
 
-    /// The size of a table was asked for.
-    pub(super) fn on_size(&mut self, table: &Arc<Table>, shared: &Shared) {
-        let before = table.count_before(self.at(0, NOBODY));
-        let name = self.on_open(table, shared);
-        self.met.sizes.entry(name).or_insert(before);
+    /// The size of a table was asked for, and told.
+    pub(super) fn on_size(&mut self, table: &Arc<Table>, objects: u64, shared: &Shared) {
+        let (own, table) = (table.growth_by(self.event), self.on_open(table, shared));
+        self.weigh(size_of::<Counted>() + table.len());
+        self.met.counted.push(Counted { table, objects, own });
     }
 
     /// A call on a group was made.
     pub(super) fn on_group(&mut self, scope: &Arc<Scope>, group: &[u8], reads: bool, writes: bool, moment: u64) {
         let of_others = self.at(moment, self.event);
         let id = (Arc::as_ptr(scope).addr(), group.to_vec());
+        let seen = members(scope, self.at(moment, NOBODY), group);
+        let bytes = size_of_val(&*seen) + group.len() + size_of::<OnGroup>();
         if let Some(touch) = self.groups.get_mut(&id) {
-            touch.reads |= reads;
             touch.writes |= writes;
             touch.raced |= members(scope, of_others, group) != touch.before;
+            if !reads {
+                return;
+            }
+            if seen == touch.before {
+                touch.reads = true;
+                touch.told = None;
+            } else {
+                touch.told = Some(seen);
+                self.weigh(bytes);
+            }
         } else {
-            let before = members(scope, self.at(moment, NOBODY), group);
-            let bytes = size_of_val(&*before) + group.len() + size_of::<OnGroup>();
-            self.groups.insert(id, OnGroup { scope: scope.clone(), before, reads, writes, raced: false });
+            let touch = OnGroup { scope: scope.clone(), before: seen, told: None, reads, writes, raced: false };
+            self.groups.insert(id, touch);
             self.weigh(bytes);
         }
     }
@@ -198,25 +223,41 @@ impl Notes {
     /// All of it, once the rule has answered; none if there was no room for all of it.
     pub(crate) fn finish(mut self: Box<Self>, shared: &Shared) -> Option<Met> {
         let now = self.since.now();
-        let (as_is, of_others) = (self.at(now, NOBODY), self.at(now, self.event));
+        let of_others = self.at(now, self.event);
         let mut met = std::mem::take(&mut self.met);
         for ((_, key), touch) in std::mem::take(&mut self.tables) {
-            let OnKey { table, before, reads, writes, raced } = touch;
+            let OnKey { table, before, told, reads, writes, raced } = touch;
             let raced = raced || (writes && table.values_before(of_others, &key) != before);
-            let after = writes.then(|| terms(table.values_before(as_is, &key)));
+            let after = writes.then(|| table.values_right_after(self.event, &key).unwrap_or_else(|| before.clone()));
             let (table, key, before) = (name_of(&table, shared), Term(key), terms(before));
-            met.tables.push(TableTouch { table, key, read: reads, before, after, raced });
+            let (told, after) = (told.map(terms), after.map(terms));
+            met.tables.push(TableTouch { table, key, read: reads, before, told, after, raced });
         }
         for ((_, group), touch) in std::mem::take(&mut self.groups) {
-            let OnGroup { scope, before, reads, writes, raced } = touch;
+            let OnGroup { scope, before, told, reads, writes, raced } = touch;
             let raced = raced || (writes && members(&scope, of_others, &group) != before);
-            let after = writes.then(|| pids(&members(&scope, as_is, &group)).collect());
-            let (scope, before) = (scope_name(&scope, shared), pids(&before).collect());
-            let group = Term(group);
-            met.groups.push(GroupTouch { scope, group, read: reads, named: false, before, after, raced });
+            let after = writes.then(|| with(&before, scope.changed_by(self.event, &group)));
+            let (scope, group) = (scope_name(&scope, shared), Term(group));
+            let [told, after] = [told, after].map(|bits| bits.map(|bits| pids(&bits).collect()));
+            let before = pids(&before).collect();
+            let (read, named, resolved) = (reads, false, None);
+            met.groups.push(GroupTouch { scope, group, read, named, before, told, after, resolved, raced });
         }
         (!self.is_torn && !self.since.is_lost()).then_some(met)
     }
+}
+
+/// Members with those whom an event has let in, and without those whom it has let out.
+fn with(before: &[u64], changed: Vec<(u64, bool)>) -> Vec<u64> {
+    let mut members: BTreeSet<u64> = before.iter().copied().collect();
+    for (pid, is_member) in changed {
+        if is_member {
+            members.insert(pid);
+        } else {
+            members.remove(&pid);
+        }
+    }
+    members.into_iter().collect()
 }
 
 fn terms(values: Vec<Vec<u8>>) -> Vec<Term> {

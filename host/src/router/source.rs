@@ -7,10 +7,10 @@ use crate::pid::Pid;
 use crate::router::notes::Named;
 use crate::sessions::Sessions;
 use crate::standstill;
-use crate::trace::{Denial, EventLine, Kind, Met};
+use crate::trace::{Counted, Denial, EventLine, Kind, Met};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// What a timer that is set beyond what is given is called: no real one is as large, and JavaScript can hold it.
 const MADE_UP_IDS: u64 = 1 << 52;
@@ -26,8 +26,8 @@ pub(crate) enum Source {
 /// What one event is given. Beyond it time stands still, and chance has the number of the event as its seed.
 #[derive(Default)]
 pub(crate) struct Given {
-    system_ms: Clock,
-    monotonic_us: Clock,
+    system_ms: Series<u64>,
+    monotonic_us: Series<u64>,
     random: VecDeque<u64>,
     beyond: Option<StdRng>,
     timers: VecDeque<Allowed<u64>>,
@@ -37,23 +37,24 @@ pub(crate) struct Given {
     /// Who has ended; everybody else that a rule wants in a group lives.
     dead: HashSet<Pid>,
     denied: Vec<Denial>,
-    /// How many objects a table has that are not in the trace.
-    unseen: BTreeMap<String, u64>,
+    /// How many objects tables have that are not in the trace, each time the rule asks; less than none when there were
+    /// fewer than the trace has, which came later.
+    unseen: HashMap<String, Series<i64>>,
 }
 
-/// Gives its times one after the other, then the last one again and again.
+/// Gives its numbers one after the other, then the last one again and again.
 #[derive(Default)]
-struct Clock {
-    last: u64,
-    next: VecDeque<u64>,
+struct Series<T> {
+    last: T,
+    next: VecDeque<T>,
 }
 
-impl Clock {
-    fn new(last: u64, next: &[u64]) -> Self {
+impl<T: Copy> Series<T> {
+    fn new(last: T, next: &[T]) -> Self {
         Self { last, next: next.iter().copied().collect() }
     }
 
-    fn read(&mut self) -> u64 {
+    fn read(&mut self) -> T {
         self.last = self.next.pop_front().unwrap_or(self.last);
         self.last
     }
@@ -68,8 +69,8 @@ impl Given {
             (None, limit) => Err(Denied::Limit(bound(limit.as_deref().unwrap_or_default()))),
         };
         Self {
-            system_ms: Clock::new(line.time_ms, system_ms),
-            monotonic_us: Clock::new(0, monotonic_us),
+            system_ms: Series::new(line.time_ms, system_ms),
+            monotonic_us: Series::new(0, monotonic_us),
             random: random.iter().copied().collect(),
             beyond: Some(StdRng::seed_from_u64(line.event)),
             timers: timers.iter().map(timer).collect(),
@@ -123,9 +124,9 @@ impl Given {
         self.denied.iter().find(same).map(|denial| bound(&denial.limit))
     }
 
-    /// How many objects a table has besides those that are there for the replay.
-    pub(super) fn unseen(&self, table: &str) -> u64 {
-        self.unseen.get(table).copied().unwrap_or(0)
+    /// How many objects a table has besides those that are there for the replay, when its size is asked for now.
+    pub(super) fn unseen(&mut self, table: &str) -> i64 {
+        self.unseen.get_mut(table).map_or(0, Series::read)
     }
 }
 
@@ -139,12 +140,22 @@ fn waiting_before(met: &Met) -> HashSet<u64> {
     first.into_iter().filter(|(id, was_waiting)| *was_waiting && !set_now.contains(id)).map(|(id, _)| id).collect()
 }
 
-fn unseen(met: &Met) -> BTreeMap<String, u64> {
+fn unseen(met: &Met) -> HashMap<String, Series<i64>> {
     let seen = |table: &str| {
         let of_table = met.tables.iter().filter(|touch| touch.table == table);
-        of_table.map(|touch| touch.before.len() as u64).sum()
+        of_table.map(|touch| touch.before.len() as i64).sum::<i64>()
     };
-    met.sizes.iter().map(|(table, size)| (table.clone(), size.saturating_sub(seen(table)))).collect()
+    let of_old = |(table, size): (&String, &u64)| {
+        let unseen = (*size as i64).saturating_sub(seen(table)).max(0);
+        (table.clone(), Series::new(unseen, &[]))
+    };
+    let mut unseen: HashMap<String, Series<i64>> = met.sizes.iter().map(of_old).collect();
+    for Counted { table, objects, own } in &met.counted {
+        let of_others = (*objects as i64).saturating_sub(*own);
+        let series = unseen.entry(table.clone()).or_default();
+        series.next.push_back(of_others.saturating_sub(seen(table)));
+    }
+    unseen
 }
 
 /// The name of a bound as rules are told it.

@@ -21,6 +21,18 @@ impl Table {
         state.count.saturating_add_signed(-state.history.growth(past))
     }
 
+    /// By how many objects it has grown by what the event did.
+    pub fn growth_by(&self, event: u64) -> i64 {
+        self.state.lock().history.growth_by(event)
+    }
+
+    /// What a key had right after the event changed it for the last time; none if it did not.
+    pub fn values_right_after(&self, event: u64, key: &Vec<u8>) -> Option<Vec<Vec<u8>>> {
+        let state = self.state.lock();
+        let (key, left) = state.history.right_after(key..=key, event).next()?;
+        Some(left.or_else(|| state.objects.get(key)).map_or_else(Vec::new, |stored| values(stored)))
+    }
+
     /// Whether another one than the event has changed the key after `since`.
     pub fn is_changed(&self, since: u64, past: Past, key: &Vec<u8>) -> bool {
         self.state.lock().history.is_changed(key, since, past)

@@ -39,6 +39,9 @@ pub struct Delivery {
     /// What came of it, in ascending order; none when it did not come to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<Vec<Pid>>,
+    /// Those on the list who got nothing, since their sessions had ended; in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Pid>,
     /// None forwards the event's own data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Data>,

@@ -1,6 +1,6 @@
 //! From what the server works with to what stands in a trace, and back.
 
-use super::answer::{Delivery, Fault, Op, To};
+use super::answer::{Delivery, Fault, Op, Routed, To};
 use super::line::{EventLine, Kind, Reason};
 use super::met::{GroupTouch, Met, TableKind};
 use super::text::{Data, Term};
@@ -39,7 +39,16 @@ impl Delivery {
             list.dedup();
             list
         };
-        Self { to, list: list.or(named).map(as_set), message: delivery.message.clone().map(Data) }
+        let message = delivery.message.clone().map(Data);
+        Self { to, list: list.or(named).map(as_set), ended: Vec::new(), message }
+    }
+}
+
+impl Routed {
+    /// A rule's answer of which nothing came: no lists but those that the rule gave itself.
+    pub fn as_said(outcome: &Outcome) -> Self {
+        let deliveries = outcome.deliveries.iter().map(|to| Delivery::of(to, None)).collect();
+        Self { deliveries, remove: pids(&outcome.remove) }
     }
 }
 
@@ -56,7 +65,7 @@ pub fn named_groups(outcome: &Outcome, members: impl Fn(&str, &[u8]) -> Vec<u64>
     let group = |step: &SetOp| {
         let SetOp::Members { scope, group } = step else { return None };
         let (before, scope, group) = (pids(&members(scope, group)), scope.clone(), Term(group.clone()));
-        Some(GroupTouch { scope, group, read: false, named: true, before, after: None, raced: false })
+        Some(GroupTouch { named: true, ..GroupTouch::of(scope, group, before) })
     };
     steps(outcome).filter_map(group).collect()
 }
@@ -67,7 +76,13 @@ impl Met {
         for named in groups {
             let is_it = |touch: &&mut GroupTouch| touch.scope == named.scope && touch.group == named.group;
             match self.groups.iter_mut().find(is_it) {
-                Some(touch) => touch.named = true,
+                Some(touch) => {
+                    touch.named = true;
+                    let known = touch.after.as_ref().unwrap_or(&touch.before);
+                    // Somebody else came in between.
+                    touch.resolved = (named.before != *known).then_some(named.before);
+                    touch.raced |= touch.resolved.is_some();
+                }
                 None => self.groups.push(named),
             }
         }

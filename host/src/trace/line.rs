@@ -232,7 +232,10 @@ impl Line {
 impl EventLine {
     /// All sessions that it speaks of, some of them several times.
     pub fn pids(&self) -> impl Iterator<Item = Pid> {
-        let groups = self.met.groups.iter().flat_map(|touch| touch.before.iter().chain(touch.after.iter().flatten()));
+        let groups = self.met.groups.iter().flat_map(|touch| {
+            let others = [&touch.told, &touch.after, &touch.resolved].into_iter().flatten().flatten();
+            touch.before.iter().chain(others)
+        });
         let removed = match &self.answer {
             Answer::Routed(routed) => &routed.remove[..],
             Answer::Refused(_) | Answer::Invalid(_) | Answer::Fault(_) => &[],

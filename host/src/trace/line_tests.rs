@@ -3,7 +3,8 @@
 use super::*;
 use crate::payload::Payload;
 use crate::trace::{
-    Cancelled, Denial, GroupTouch, Membership, Opened, Page, Redacted, Routed, TableKind, TableTouch, Term, Timer,
+    Cancelled, Counted, Denial, GroupTouch, Membership, Opened, Page, Redacted, Routed, TableKind, TableTouch, Term,
+    Timer,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -36,22 +37,27 @@ fn data() -> impl Strategy<Value = Data> {
 
 fn met() -> impl Strategy<Value = Met> {
     let flag = any::<bool>;
-    let tables = (".{0,3}", term(), flag(), terms(), of(terms()), flag())
-        .prop_map(|(table, key, read, before, after, raced)| TableTouch { table, key, read, before, after, raced });
+    let tables = (".{0,3}", term(), flag(), terms(), of(terms()), of(terms()), flag()).prop_map(
+        |(table, key, read, before, told, after, raced)| TableTouch { table, key, read, before, told, after, raced },
+    );
     let pages = (".{0,3}", term(), of(term()), any::<u32>()).prop_map(|(table, prefix, after, limit)| Page {
         table,
         prefix,
         after,
         limit,
     });
-    let groups = (".{0,3}", term(), flag(), flag(), pids(), of(pids()), flag()).prop_map(
-        |(scope, group, read, named, before, after, raced)| GroupTouch {
+    let counted = (".{0,3}", any::<u64>(), -2..2i64).prop_map(|(table, objects, own)| Counted { table, objects, own });
+    let members = (pids(), of(pids()), of(pids()), of(pids()));
+    let groups = (".{0,3}", term(), flag(), flag(), members, flag()).prop_map(
+        |(scope, group, read, named, (before, told, after, resolved), raced)| GroupTouch {
             scope,
             group,
             read,
             named,
             before,
+            told,
             after,
+            resolved,
             raced,
         },
     );
@@ -65,19 +71,21 @@ fn met() -> impl Strategy<Value = Met> {
     let timers = (of(any::<u64>()), of(".{0,3}"), any::<u64>(), ".{0,3}", data())
         .prop_map(|(id, limit, delay_ms, topic, data)| Timer { id, limit, delay_ms, topic, data });
     let cancelled = (any::<u64>(), flag()).prop_map(|(id, was_waiting)| Cancelled { id, was_waiting });
-    let seen = (vec(tables, 0..3), vec(pages, 0..2), btree_map(".{0,3}", any::<u64>(), 0..2), vec(groups, 0..3));
+    let sizes = (btree_map(".{0,3}", any::<u64>(), 0..2), vec(counted, 0..2));
+    let seen = (vec(tables, 0..3), vec(pages, 0..2), sizes, vec(groups, 0..3));
     let given = (vec(any::<u64>(), 0..3), vec(any::<u64>(), 0..3), vec(any::<u64>(), 0..3));
     let done = (vec(memberships, 0..2), pids(), vec(denied, 0..2), vec(timers, 0..2), vec(cancelled, 0..2));
     let kind = prop::sample::select(vec![TableKind::Set, TableKind::OrderedSet, TableKind::Bag]);
     let opened = (kind, ".{0,3}").prop_map(|(kind, owner)| Opened { kind, owner });
     let opened = btree_map(".{0,3}", opened, 0..2);
     (seen, given, done, opened).prop_map(
-        |((tables, pages, sizes, groups), (system_ms, monotonic_us, random), done, opened)| {
+        |((tables, pages, (sizes, counted), groups), (system_ms, monotonic_us, random), done, opened)| {
             let (memberships, dead, denied, timers, cancelled) = done;
             Met {
                 opened,
                 tables,
                 pages,
+                counted,
                 sizes,
                 groups,
                 memberships,
@@ -103,7 +111,7 @@ fn delivery() -> impl Strategy<Value = Delivery> {
         Just(Op::Subtract),
     ];
     let to = prop_oneof![Just(To::Subscribers), Just(To::Pids), vec(op, 0..4).prop_map(To::Expr)];
-    (to, of(pids()), of(data())).prop_map(|(to, list, message)| Delivery { to, list, message })
+    (to, of(pids()), pids(), of(data())).prop_map(|(to, list, ended, message)| Delivery { to, list, ended, message })
 }
 
 fn answer() -> impl Strategy<Value = Answer> {

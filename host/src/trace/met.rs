@@ -19,7 +19,10 @@ pub struct Met {
     /// Pages that were walked; what was on them is among `tables`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pages: Vec<Page>,
-    /// How many objects tables had before the event, of those that were asked for it.
+    /// How many objects tables had, each time the rule asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Counted>,
+    /// How many objects tables had before the event: what older traces have in place of `counted`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sizes: BTreeMap<String, u64>,
     /// Groups.
@@ -81,12 +84,15 @@ pub struct TableTouch {
     pub table: String,
     /// Which key.
     pub key: Term,
-    /// Whether what it had was told to the rule.
+    /// Whether what it had before was told to the rule.
     #[serde(default, skip_serializing_if = "is_false")]
     pub read: bool,
     /// What it had before the rule touched it; nothing when it was not there, several values of a bag.
     pub before: Vec<Term>,
-    /// What it had after the event, if the rule wrote it.
+    /// What it had when the rule read it last, where that is something else: the rule or somebody else had written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Vec<Term>>,
+    /// What it had once the rule had written it, if it did; whatever others wrote later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<Term>>,
     /// Somebody else changed it while the event was routed: a replay sees it as it was before.
@@ -109,6 +115,19 @@ pub struct Page {
     pub limit: u32,
 }
 
+/// The size of a table as the rule was told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// Of which table.
+    pub table: String,
+    /// How many objects.
+    pub objects: u64,
+    /// By how many of them the event itself had made it grow by then; less than none if it had removed some.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub own: i64,
+}
+
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +136,7 @@ pub struct GroupTouch {
     pub scope: String,
     /// Its name.
     pub group: Term,
-    /// Whether its members, or how many they are, were told to the rule.
+    /// Whether those before, or how many they are, were told to the rule.
     #[serde(default, skip_serializing_if = "is_false")]
     pub read: bool,
     /// Whether the answer names it.
@@ -125,12 +144,36 @@ pub struct GroupTouch {
     pub named: bool,
     /// Who was in it before the rule touched it, in ascending order.
     pub before: Vec<Pid>,
-    /// Who was in it after the event, if the rule changed it.
+    /// Who was in it when the rule read it last, where that is somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Vec<Pid>>,
+    /// Those before, with whom the rule let in and without whom it let out, if it changed it; whatever others did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<Pid>>,
+    /// Who was in it when the lists were resolved, where that is somebody else again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Vec<Pid>>,
     /// Somebody else changed it while the event was routed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub raced: bool,
+}
+
+impl GroupTouch {
+    /// One that has only been seen, with these members.
+    pub fn of(scope: String, group: Term, before: Vec<Pid>) -> Self {
+        let (read, named, raced) = (false, false, false);
+        Self { scope, group, read, named, before, told: None, after: None, resolved: None, raced }
+    }
+
+    /// Whether anything came of who was in it.
+    pub fn is_looked_at(&self) -> bool {
+        self.read || self.named || self.told.is_some()
+    }
+
+    /// Who was in it when the lists were resolved.
+    pub fn members(&self) -> &[Pid] {
+        self.resolved.as_ref().or(self.after.as_ref()).unwrap_or(&self.before)
+    }
 }
 
 /// What a PID was a member of.
@@ -185,6 +228,12 @@ pub struct Cancelled {
     pub id: u64,
     /// Whether it was still to fire.
     pub was_waiting: bool,
+}
+
+// As serde calls it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 // As serde calls it.

@@ -20,7 +20,7 @@ mod text;
 
 pub use answer::{Answer, Delivery, Fault, Op, Routed, To};
 pub use line::{End, EventLine, FellBack, Header, Kind, Line, Reason, Subscribers, VersionLine, Why};
-pub use met::{Cancelled, Denial, GroupTouch, Membership, Met, Opened, Page, TableKind, TableTouch, Timer};
+pub use met::{Cancelled, Counted, Denial, GroupTouch, Membership, Met, Opened, Page, TableKind, TableTouch, Timer};
 pub use read::{BadTrace, Recorded, Trace};
 pub use recorder::{Recorder, Refused, Traces, Wanted};
 pub use recording::{By, Recording, State, Status};

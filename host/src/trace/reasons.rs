@@ -1,4 +1,4 @@
-//! Why a session is in the set that a rule named, or why not.
+//! Why a session got what a rule delivers, or why not.
 
 use super::answer::{Delivery, Op, To};
 use super::read::Recorded;
@@ -11,8 +11,7 @@ struct Part {
 }
 
 impl Recorded {
-    /// Why a session is on the list of a delivery, or why not, as what follows "since it". The second is false when it is
-    /// not on it.
+    /// Why a session got a delivery, or why not, as what follows "because it". The second is false when it did not.
     pub fn why(&self, delivery: &Delivery, pid: Pid) -> (String, bool) {
         let is_listed = delivery.list.as_ref().is_some_and(|list| list.contains(&pid));
         let part = match &delivery.to {
@@ -20,11 +19,16 @@ impl Recorded {
             To::Pids => named(is_listed),
             To::Expr(ops) => self.evaluate(ops, pid),
         };
-        if part.is_in == is_listed {
-            return (part.why, is_listed);
+        if let Some(why) = &self.line.unrouted {
+            let but = if part.is_in { format!(", but nothing came of it: {why}") } else { String::new() };
+            return (part.why + &but, false);
         }
         // The set was changed by somebody else between two looks.
-        (format!("{}, a moment later", part.why), is_listed)
+        let why = if part.is_in == is_listed { part.why } else { format!("{}, a moment later", part.why) };
+        if is_listed && delivery.ended.contains(&pid) {
+            return (format!("{why}, but its session had ended"), false);
+        }
+        (why, is_listed)
     }
 
     fn subscribed(&self, topic: &str, pid: Pid) -> Part {
@@ -34,7 +38,7 @@ impl Recorded {
 
     fn member(&self, scope: &str, group: &super::Term, pid: Pid) -> Part {
         let touch = self.line.met.groups.iter().find(|touch| touch.scope == scope && touch.group == *group);
-        let is_in = touch.is_some_and(|touch| touch.after.as_ref().unwrap_or(&touch.before).contains(&pid));
+        let is_in = touch.is_some_and(|touch| touch.members().contains(&pid));
         Part { is_in, why: format!("{} in the group {} of {scope}", verb(is_in), group.words()) }
     }
 
@@ -99,12 +103,13 @@ fn combine(op: &Op, lower: Part, top: Part) -> Part {
 mod tests {
     use crate::trace::Trace;
 
-    /// Whether `<0.1.1>` is on the list, and why: of a topic with `<0.1.1>` and `<0.2.1>`, and a group with `<0.2.1>`.
-    fn why(to: &str, list: &str) -> (String, bool) {
+    /// Whether `<0.1.1>` got it, and why: of a topic with `<0.1.1>` and `<0.2.1>`, and a group with `<0.2.1>`. `more` is said
+    /// of the delivery, `of_event` of the event.
+    fn why(to: &str, more: &str, of_event: &str) -> (String, bool) {
         let header = r#"{"trace":1,"volley":"0","node":0,"plugin":"p","began_ms":1,"sample":1.0,"redacted":[],"faithful":true,"limits":{}}"#;
         let version = r#"{"version":1,"sha256":"sha256:00","config":null}"#;
         let event = format!(
-            r#"{{"event":"1","time_ms":1,"topic":"a.b","kind":"publish","by":1,"generation":1,"subscribers":{{"a.b":["<0.1.1>","<0.2.1>"]}},"met":{{"groups":[{{"scope":"s","group":"g","named":true,"before":["<0.2.1>"]}}]}},"answer":{{"routed":{{"deliveries":[{{"to":{to},"list":[{list}]}}]}}}}}}"#
+            r#"{{"event":"1","time_ms":1,"topic":"a.b","kind":"publish","by":1,"generation":1,"subscribers":{{"a.b":["<0.1.1>","<0.2.1>"]}},"met":{{"groups":[{{"scope":"s","group":"g","named":true,"before":["<0.2.1>"]}}]}},"answer":{{"routed":{{"deliveries":[{{"to":{to}{more}}}]}}}}{of_event}}}"#
         );
         let trace = Trace::parse(format!("{header}\n{version}\n{event}\n").as_bytes()).unwrap();
         let recorded = &trace.events[0];
@@ -132,7 +137,22 @@ mod tests {
             // The lists were resolved a moment before the trace looked.
             ("\"subscribers\"".into(), false, "is subscribed to a.b, a moment later"),
         ] {
-            assert_eq!(why(&to, if is_listed { ann } else { "" }), (words.to_owned(), is_listed), "{to}");
+            let list = format!(r#","list":[{}]"#, if is_listed { ann } else { "" });
+            assert_eq!(why(&to, &list, ""), (words.to_owned(), is_listed), "{to}");
         }
+    }
+
+    #[test]
+    fn who_is_on_a_list_has_not_always_got_it() {
+        let ended = r#","list":["<0.1.1>"],"ended":["<0.1.1>"]"#;
+        let (words, got) = why("\"pids\"", ended, "");
+        assert_eq!((&*words, got), ("is named by the rule, but its session had ended", false));
+        let unrouted = r#","unrouted":"the session had ended""#;
+        for (to, list) in [("\"subscribers\"", ""), ("\"pids\"", r#","list":["<0.1.1>"]"#)] {
+            let (words, got) = why(to, list, unrouted);
+            assert!(words.ends_with(", but nothing came of it: the session had ended") && !got, "{words}");
+        }
+        let (words, got) = why("\"pids\"", r#","list":[]"#, unrouted);
+        assert_eq!((&*words, got), ("is not named by the rule", false));
     }
 }

@@ -90,7 +90,7 @@ fn volley(node: &Node, pid: Pid, text: &str) -> u64 {
     let message = Message::new(text.into(), &shared.sessions.message_bytes);
     let mut volley = Volley::new(1);
     volley.begin();
-    let live = volley.deliver(&shared.sessions, &[pid.to_bits()], &message);
+    let live = volley.deliver(&shared.sessions, &[pid.to_bits()], &message, drop);
     volley.fire(&shared.sessions, &shared.workers, &shared.limits);
     live
 }

@@ -198,11 +198,11 @@ impl HostState {
         if let Some(tape) = &mut self.tape {
             tape.called(id, self.caller.moment(), &Ok(count), Vec::new());
         }
-        if let Some(notes) = &mut self.notes {
-            notes.on_size(table, &self.shared);
-        }
         if let (Some(given), Some(name)) = (self.source.given(), self.shared.tables.name_of(table)) {
-            count += given.unseen(&name);
+            count = count.saturating_add_signed(given.unseen(&name));
+        }
+        if let Some(notes) = &mut self.notes {
+            notes.on_size(table, count, &self.shared);
         }
         count
     }

@@ -38,8 +38,10 @@ fn fits_together(trace: &Trace) {
         assert!(trace.event(recorded.line.event).is_some());
         for delivery in recorded.line.deliveries() {
             for pid in recorded.line.pids() {
-                let (why, is_listed) = recorded.why(delivery, pid);
-                assert_eq!(is_listed, delivery.list.as_ref().is_some_and(|list| list.contains(&pid)));
+                let (why, got) = recorded.why(delivery, pid);
+                let is_listed = delivery.list.as_ref().is_some_and(|list| list.contains(&pid));
+                let is_routed = recorded.line.unrouted.is_none();
+                assert_eq!(got, is_listed && is_routed && !delivery.ended.contains(&pid));
                 assert!(!why.is_empty() && !trace.name(pid).is_empty());
             }
         }

@@ -24,6 +24,13 @@ pub(crate) fn spin(us: u64) {
     }
 }
 
+/// Takes time without looking at a clock.
+pub(crate) fn work(rounds: u64) {
+    for round in 0..rounds {
+        black_box(round);
+    }
+}
+
 pub(crate) fn recurse(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
     if frame[0] == u64::MAX { 0 } else { recurse(depth + 1) + frame[63] }

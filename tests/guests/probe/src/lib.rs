@@ -27,8 +27,8 @@
 //! | `refuse`, `invalid` | `words` | refuses with these words |
 //! | `log` | `level`, `message` | writes a line of the log |
 //!
-//! What has no `do` is forwarded to all subscribers. A join whose params are `{"refuse":"words"}` is refused. Leaves and
-//! exits deliver nothing; with the config `{"announce":true}` they (and joins) deliver their fields to all subscribers.
+//! What has no `do` is forwarded to all subscribers. A join whose params are `{"refuse":"words"}` is refused, and with
+//! `{"rounds":N}` it takes its time. Leaves and exits deliver nothing; with the config `{"announce":true}` they (and joins) deliver their fields to all subscribers.
 //! `init` fails with the config `{"fail":"words"}`, and misbehaves with `{"init":"loop"}` and `{"init":"trap"}`.
 
 mod faults;
@@ -61,6 +61,8 @@ struct Config {
 #[serde(default)]
 struct Params {
     refuse: Option<String>,
+    /// How often it does nothing first: a join that takes time, without looking at a clock.
+    rounds: u64,
 }
 
 impl Rule for Probe {
@@ -85,8 +87,11 @@ impl Rule for Probe {
                 Err(_) => Ok(Outcome::new().forward(subscribers())),
             },
             Kind::Join => match event.params()? {
-                Params { refuse: Some(words) } => Err(Refusal::refused(words)),
-                Params { refuse: None } => Ok(self.announced(event)),
+                Params { refuse: Some(words), .. } => Err(Refusal::refused(words)),
+                Params { refuse: None, rounds } => {
+                    faults::work(rounds);
+                    Ok(self.announced(event))
+                }
             },
             Kind::Leave | Kind::Exit(_) => Ok(self.announced(event)),
         }
