@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The bounds that a rule can feel, and a replay repeats.
 const OF_RULES: [&str; 22] = [
@@ -92,8 +92,8 @@ pub struct Recorder {
     plugin: Arc<str>,
     limits: Arc<Limits>,
     room: Arc<AtomicU64>,
-    /// Whether anything is to be recorded: all that a lane looks at when nothing is.
-    is_on: Arc<AtomicBool>,
+    /// The number of the recording that goes on, or zero: all that a lane looks at when there is none.
+    goes_on: Arc<AtomicU64>,
     recording: Mutex<Option<Arc<Recording>>>,
 }
 
@@ -110,7 +110,7 @@ impl Traces {
                 plugin: plugin.clone(),
                 limits: self.limits.clone(),
                 room: self.room.clone(),
-                is_on: Arc::default(),
+                goes_on: Arc::default(),
                 recording: Mutex::default(),
             })
         };
@@ -156,18 +156,17 @@ impl Recorder {
             redacted,
             limits: bounds.collect(),
         };
-        let place_of = (self.limits.clone(), self.room.clone(), self.is_on.clone());
+        let place_of = (self.limits.clone(), self.room.clone(), self.goes_on.clone());
         let recording = Recording::new(header, events, topics, redaction, place_of).ok_or(Refused::NoRoom)?;
-        let recording = Arc::new(recording);
+        recording.begin();
         let status = recording.status();
-        *place = Some(recording);
-        self.is_on.store(true, Relaxed);
+        *place = Some(Arc::new(recording));
         Ok(status)
     }
 
     /// What an event of the topic is to be recorded by: none for most, quickly.
     pub fn wants(&self, topic: &Topic) -> Option<Arc<Recording>> {
-        if !self.is_on.load(Relaxed) {
+        if self.goes_on.load(Relaxed) == 0 {
             return None;
         }
         self.recording.lock().clone().filter(|recording| recording.wants(topic))
@@ -178,17 +177,15 @@ impl Recorder {
         self.recording.lock().clone().map(|recording| recording.status())
     }
 
-    /// The whole lines that are there.
-    pub fn lines(&self) -> Option<Vec<Bytes>> {
-        self.recording.lock().clone().map(|recording| recording.lines())
+    /// The whole lines that are there, less so many bytes of them that somebody has already.
+    pub fn lines(&self, from: u64) -> Option<Vec<Bytes>> {
+        self.recording.lock().clone().map(|recording| recording.lines(from))
     }
 
     /// Ends and forgets it; whether there was one.
     pub fn remove(&self) -> bool {
-        let mut place = self.recording.lock();
-        self.is_on.store(false, Relaxed);
         // A lane that is at an event of it finds that it is over.
-        place.take().inspect(|recording| recording.forget()).is_some()
+        self.recording.lock().take().inspect(|recording| recording.forget()).is_some()
     }
 }
 

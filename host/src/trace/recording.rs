@@ -14,17 +14,23 @@ use crate::limits::Limits;
 use crate::pid::Pid;
 use crate::topic::{Pattern, Topic};
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Lines are kept in pieces of so many bytes, so that fetching a trace copies little while lanes wait.
 const CHUNK_BYTES: usize = 64 << 10;
-/// What is remembered of a PID whose name was said, and of one in a list of subscribers: about.
+/// What is remembered of a PID whose name was said, of a topic, of one in its list of subscribers, and of a version: about,
+/// and besides names and configs.
 const NAMED_BYTES: usize = 48;
+const TOPIC_BYTES: usize = 96;
 const LISTED_BYTES: usize = 8;
+const VERSION_BYTES: usize = 192;
+
+/// Recordings are told apart by number: one that ends must not end the one that came after it.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// How a recording does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,7 +48,7 @@ pub struct Status {
     pub events: u64,
     /// Of how many.
     pub events_max: u64,
-    /// Bytes of its lines.
+    /// Bytes of its lines, and of what is remembered for further ones.
     pub bytes: u64,
     /// How many events were to be kept, and could not.
     pub left_out: u64,
@@ -77,10 +83,12 @@ pub struct By {
 
 /// One recording.
 pub struct Recording {
+    number: u64,
     plugin: String,
     limits: Arc<Limits>,
     room: Arc<AtomicU64>,
-    is_on: Arc<AtomicBool>,
+    /// The number of the one that goes on, or zero.
+    goes_on: Arc<AtomicU64>,
     began_ms: u64,
     ends_at_ms: u64,
     events_max: u64,
@@ -106,14 +114,16 @@ struct Written {
 
 impl Recording {
     /// Of events on these topics, with the header as its first line. `place` is the bounds, what all recordings take, and
-    /// whether lanes have to ask. None without room.
+    /// the number of the one that goes on. None without room.
     pub(super) fn new(
-        header: Header,
+        mut header: Header,
         events_max: u64,
         topics: Option<Pattern>,
         redaction: Redaction,
-        place: (Arc<Limits>, Arc<AtomicU64>, Arc<AtomicBool>),
+        place: (Arc<Limits>, Arc<AtomicU64>, Arc<AtomicU64>),
     ) -> Option<Self> {
+        let topics_words = header.topics.clone();
+        redaction.header(&mut header);
         let written = Written {
             chunks: Vec::new(),
             tail: Vec::new(),
@@ -125,18 +135,19 @@ impl Recording {
             named: HashSet::new(),
             subscribers: HashMap::new(),
         };
-        let (limits, room, is_on) = place;
+        let (limits, room, goes_on) = place;
         let recording = Self {
+            number: NUMBERS.fetch_add(1, Relaxed),
             plugin: header.plugin.clone(),
             began_ms: header.began_ms,
             ends_at_ms: clock::now_ms().saturating_add(limits.record_ms_max),
             limits,
             room,
-            is_on,
+            goes_on,
             events_max,
             sample: header.sample,
             topics,
-            topics_words: header.topics.clone(),
+            topics_words,
             left_out: AtomicU64::new(0),
             written: Mutex::new(written),
         };
@@ -144,8 +155,13 @@ impl Recording {
         fits.then_some(recording)
     }
 
+    /// Lanes have to ask from now on.
+    pub(super) fn begin(&self) {
+        self.goes_on.store(self.number, Relaxed);
+    }
+
     pub(super) fn wants(&self, topic: &Topic) -> bool {
-        if clock::now_ms() >= self.ends_at_ms {
+        if self.has_lasted() {
             self.end(&mut self.written.lock(), Why::Time);
             return false;
         }
@@ -153,8 +169,26 @@ impl Recording {
             && (self.sample >= 1.0 || rand::random_bool(self.sample))
     }
 
+    #[cfg(test)]
+    pub(super) fn end_late(&self) {
+        self.end(&mut self.written.lock(), Why::Time);
+    }
+
+    fn has_lasted(&self) -> bool {
+        clock::now_ms() >= self.ends_at_ms
+    }
+
+    /// As it is now: its time ends it, whether an event comes or not.
+    fn looked_at(&self) -> MutexGuard<'_, Written> {
+        let mut written = self.written.lock();
+        if self.has_lasted() {
+            self.end(&mut written, Why::Time);
+        }
+        written
+    }
+
     pub(super) fn status(&self) -> Status {
-        let written = self.written.lock();
+        let written = self.looked_at();
         Status {
             plugin: self.plugin.clone(),
             state: if written.over.is_none() { State::Recording } else { State::Ended },
@@ -170,10 +204,17 @@ impl Recording {
         }
     }
 
-    pub(super) fn lines(&self) -> Vec<Bytes> {
-        let written = self.written.lock();
-        let mut lines = written.chunks.clone();
-        lines.push(written.tail.clone().into());
+    /// Beyond the first so many bytes.
+    pub(super) fn lines(&self, from: u64) -> Vec<Bytes> {
+        let written = self.looked_at();
+        let (mut lines, mut from) = (Vec::new(), from as usize);
+        for chunk in &written.chunks {
+            if from < chunk.len() {
+                lines.push(chunk.slice(from..));
+            }
+            from = from.saturating_sub(chunk.len());
+        }
+        lines.push(written.tail.get(from..).unwrap_or_default().to_vec().into());
         lines
     }
 
@@ -195,7 +236,7 @@ impl Recording {
         if written.over.is_some() {
             return;
         }
-        let mut text = Vec::new();
+        let (mut text, remembered_before) = (Vec::new(), written.remembered());
         line.by = written.version(by, &mut text);
         line.fell_back = fell_back.map(|(by, fault)| FellBack { by: written.version(by, &mut text), fault });
         let unnamed = line.pids().filter(|pid| !written.named.contains(pid));
@@ -205,8 +246,9 @@ impl Recording {
         }
         written.redaction.event(&mut line);
         line.subscribers.retain(|topic, pids| written.subscribers.get(topic) != Some(pids));
-        let listed: usize = line.subscribers.values().map(Vec::len).sum();
-        let remembered = NAMED_BYTES * line.users.len() + LISTED_BYTES * listed;
+        let of_topic = |(topic, pids): (&String, &Vec<Pid>)| TOPIC_BYTES + topic.len() + LISTED_BYTES * pids.len();
+        let listed: usize = line.subscribers.iter().map(of_topic).sum();
+        let remembered = written.remembered() - remembered_before + NAMED_BYTES * line.users.len() + listed;
         let line = Line::Event(line);
         text.extend(line.render());
         let Line::Event(line) = line else { return };
@@ -232,7 +274,8 @@ impl Recording {
         written.bytes += bytes;
         written.tail.extend_from_slice(text);
         if written.tail.len() >= CHUNK_BYTES {
-            let chunk = std::mem::take(&mut written.tail);
+            // As large as what is in it, and no larger.
+            let chunk = std::mem::take(&mut written.tail).into_boxed_slice();
             written.chunks.push(chunk.into());
         }
         true
@@ -241,6 +284,12 @@ impl Recording {
     /// Nobody will fetch it.
     pub(super) fn forget(&self) {
         self.written.lock().over.get_or_insert(Why::Events);
+        self.goes_on_no_more();
+    }
+
+    /// Lanes need not ask any more, unless it is for another one that came after this.
+    fn goes_on_no_more(&self) {
+        let _ = self.goes_on.compare_exchange(self.number, 0, Relaxed, Relaxed);
     }
 
     fn end(&self, written: &mut Written, why: Why) {
@@ -250,7 +299,7 @@ impl Recording {
             // The one line that needs no room.
             written.tail.extend(Line::End(end).render());
         }
-        self.is_on.store(false, Relaxed);
+        self.goes_on_no_more();
     }
 }
 
@@ -261,6 +310,12 @@ impl Drop for Recording {
 }
 
 impl Written {
+    /// What versions and pseudonyms take that it knows by now: bytes, about.
+    fn remembered(&self) -> usize {
+        let versions = self.versions.iter().map(|by| VERSION_BYTES + by.config.len());
+        self.redaction.bytes() + versions.sum::<usize>()
+    }
+
     /// What the trace calls a version; one that is new to it is described first.
     fn version(&mut self, by: &By, text: &mut Vec<u8>) -> u32 {
         if let Some(at) = self.versions.iter().position(|known| known == by) {

@@ -35,13 +35,13 @@ fn keep(recorder: &Recorder, line: EventLine, config: &str) -> bool {
 }
 
 fn text(recorder: &Recorder) -> Vec<u8> {
-    recorder.lines().unwrap().concat()
+    recorder.lines(0).unwrap().concat()
 }
 
 #[test]
 fn nothing_is_wanted_before_it_begins_and_after_it_has_ended() {
     let recorder = recorder(Limits::default());
-    assert!(recorder.wants(&topic()).is_none() && recorder.status().is_none() && recorder.lines().is_none());
+    assert!(recorder.wants(&topic()).is_none() && recorder.status().is_none() && recorder.lines(0).is_none());
     recorder.start(&Wanted { events: Some(2), ..Wanted::default() }, 0).unwrap();
     assert_eq!(recorder.start(&Wanted::default(), 0), Err(Refused::OneAtATime));
     let kept: Vec<bool> = (1..=3).map(|id| keep(&recorder, line(id, &[]), "1")).collect();
@@ -106,6 +106,64 @@ fn its_time_is_bounded() {
     recorder.start(&Wanted::default(), 0).unwrap();
     assert!(recorder.wants(&topic()).is_none());
     assert_eq!(recorder.status().unwrap().state, State::Ended);
+}
+
+#[test]
+fn its_time_ends_it_though_no_event_comes() {
+    let recorder = recorder(Limits { record_ms_max: 0, ..Limits::default() });
+    recorder.start(&Wanted::default(), 0).unwrap();
+    assert_eq!(recorder.status().unwrap().state, State::Ended);
+    let end = Trace::parse(&text(&recorder)).unwrap().end;
+    assert_eq!(end, Some(End { end: Why::Time, events: 0, left_out: 0 }));
+}
+
+/// A lane may hold the one before, and find late that its time is over.
+#[test]
+fn one_that_ends_late_does_not_end_the_next_one() {
+    let recorder = recorder(Limits::default());
+    recorder.start(&Wanted::default(), 0).unwrap();
+    let before = recorder.wants(&topic()).unwrap();
+    assert!(recorder.remove());
+    recorder.start(&Wanted::default(), 0).unwrap();
+    before.end_late();
+    assert!(keep(&recorder, line(1, &[]), "1"), "it goes on");
+}
+
+#[test]
+fn what_somebody_has_already_is_not_fetched_again() {
+    let recorder = recorder(Limits::default());
+    recorder.start(&Wanted::default(), 0).unwrap();
+    let long: Vec<Pid> = (1..1_000).map(|slot| Pid::new(0, slot, 1)).collect();
+    let mut fetched = Vec::new();
+    for id in 1..20 {
+        keep(&recorder, line(id, &long[..long.len() - id as usize]), "1");
+        fetched.extend(recorder.lines(fetched.len() as u64).unwrap().concat());
+        assert_eq!(fetched, text(&recorder));
+    }
+    assert!(recorder.lines(u64::MAX).unwrap().concat().is_empty() && fetched.len() > 100_000);
+}
+
+/// Names are taken out, but a pseudonym needs to know whose it is.
+#[test]
+fn what_is_remembered_of_what_is_taken_out_counts() {
+    let recorder = recorder(Limits { record_bytes_max: 100_000, ..Limits::default() });
+    recorder.start(&Wanted { redact: vec![Redacted::Tables], ..Wanted::default() }, 0).unwrap();
+    for id in 1..=10 {
+        let mut line = line(id, &[]);
+        let key = crate::trace::Term(format!("{id}-{}", "k".repeat(1_000_000)).into_bytes());
+        let page = crate::trace::Page { table: "t".into(), prefix: key, after: None, limit: 1 };
+        line.met.pages.push(page);
+        assert!(keep(&recorder, line, "1"), "of long names no more is kept than of short ones");
+    }
+    let before = recorder.status().unwrap().bytes;
+    let mut many = line(11, &[]);
+    let name = |n: u32| crate::trace::Term(n.to_string().into_bytes());
+    let page = |n| crate::trace::Page { table: "t".into(), prefix: name(n), after: None, limit: 1 };
+    many.met.pages.extend((0..100).map(page));
+    let length = text(&recorder).len();
+    keep(&recorder, many, "1");
+    let (grown, lines) = (recorder.status().unwrap().bytes - before, text(&recorder).len() - length);
+    assert!(grown >= lines as u64 + 100 * 48, "{grown} for {lines} of lines");
 }
 
 #[test]

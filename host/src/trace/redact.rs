@@ -7,19 +7,23 @@
 //! |---|---|
 //! | `tables` | values, keys, names of groups, and what a rule says: messages, data of timers, words |
 //! | `data` | that, and what clients say: data and params |
-//! | `users` | that, names of users, configs, and the names that JSON gives its members |
+//! | `config` | that, and the configs of routes |
+//! | `users` | that, names of users, the pattern that chose the topics, and the names that JSON gives its members |
 //!
 //! Names of users, keys and groups become pseudonyms that stay the same throughout the trace; everything else becomes a
 //! placeholder of the same shape. What stays: topics (but for segments that are the name of a user the trace knows by
 //! then), PIDs, kinds, times, the names of tables and scopes, and which event had which effect on whom.
+//!
+//! Of a name its digest is remembered, so that it does not matter how long it is.
 
 use super::answer::{Answer, Delivery, Fault, Op};
-use super::line::{EventLine, Kind, VersionLine};
+use super::line::{EventLine, Header, Kind, VersionLine};
 use super::met::Met;
 use super::text::{Data, Term};
 use crate::payload::Payload;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 
 /// What can be taken out.
@@ -30,6 +34,8 @@ pub enum Redacted {
     Tables,
     /// And what clients say.
     Data,
+    /// And what routes are configured with.
+    Config,
     /// And who they are.
     Users,
 }
@@ -38,24 +44,37 @@ pub enum Redacted {
 #[derive(Default)]
 pub struct Redaction {
     most: Option<Redacted>,
-    users: Pseudonyms<String>,
-    keys: Pseudonyms<(String, Vec<u8>)>,
-    groups: Pseudonyms<(String, Vec<u8>)>,
+    users: Pseudonyms,
+    keys: Pseudonyms,
+    groups: Pseudonyms,
 }
 
-struct Pseudonyms<K>(HashMap<K, u64>);
+/// What a user's pseudonym begins with.
+const USER: &str = "user-";
+/// What a pseudonym takes: about.
+const PSEUDONYM_BYTES: usize = 64;
 
-impl<K> Default for Pseudonyms<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
+/// Their numbers, by the digests of names: of two names with the same nobody knows.
+#[derive(Default)]
+struct Pseudonyms(HashMap<[u8; 16], u64>);
 
-impl<K: std::hash::Hash + Eq> Pseudonyms<K> {
-    fn of(&mut self, kind: &str, name: K) -> String {
+impl Pseudonyms {
+    /// That of a name within something; it gets one if it has none.
+    fn of(&mut self, prefix: &str, within: &str, name: &[u8]) -> String {
         let next = self.0.len() as u64 + 1;
-        format!("{kind}-{}", self.0.entry(name).or_insert(next))
+        format!("{prefix}{}", self.0.entry(digest(within, name)).or_insert(next))
     }
+
+    /// That of a name, if it has one.
+    fn known(&self, prefix: &str, name: &str) -> Option<String> {
+        self.0.get(&digest("", name.as_bytes())).map(|number| format!("{prefix}{number}"))
+    }
+}
+
+fn digest(within: &str, name: &[u8]) -> [u8; 16] {
+    let whole =
+        Sha256::new().chain_update(within.len().to_le_bytes()).chain_update(within).chain_update(name).finalize();
+    std::array::from_fn(|at| whole[at])
 }
 
 impl Redaction {
@@ -66,16 +85,29 @@ impl Redaction {
 
     /// All kinds that are taken out.
     pub fn kinds(&self) -> Vec<Redacted> {
-        [Redacted::Tables, Redacted::Data, Redacted::Users].into_iter().filter(|kind| self.takes(*kind)).collect()
+        let all = [Redacted::Tables, Redacted::Data, Redacted::Config, Redacted::Users];
+        all.into_iter().filter(|kind| self.takes(*kind)).collect()
+    }
+
+    /// What the pseudonyms take: bytes, about.
+    pub fn bytes(&self) -> usize {
+        PSEUDONYM_BYTES * (self.users.0.len() + self.keys.0.len() + self.groups.0.len())
     }
 
     fn takes(&self, kind: Redacted) -> bool {
         self.most >= Some(kind)
     }
 
+    /// Of the header: whoever chose the topics may have named a user.
+    pub fn header(&self, line: &mut Header) {
+        if self.takes(Redacted::Users) {
+            line.topics.iter_mut().for_each(|topics| *topics = shape(topics));
+        }
+    }
+
     /// Of a version.
     pub fn version(&self, line: &mut VersionLine) {
-        if self.takes(Redacted::Users) {
+        if self.takes(Redacted::Config) {
             self.data(&mut line.config);
         }
     }
@@ -87,11 +119,12 @@ impl Redaction {
         }
         if self.takes(Redacted::Users) {
             for name in line.users.values_mut().flatten().chain(&mut line.user) {
-                *name = self.users.of("user", std::mem::take(name));
+                *name = self.users.of(USER, "", name.as_bytes());
             }
             let subscribers = std::mem::take(&mut line.subscribers);
             line.subscribers = subscribers.into_iter().map(|(topic, pids)| (self.topic(&topic), pids)).collect();
-            if let Ok(topic) = self.topic(line.topic.as_str()).parse() {
+            // With pseudonyms it may have become too long for a topic.
+            if let Ok(topic) = self.topic(line.topic.as_str()).parse().or_else(|_| "too-long".parse()) {
                 line.topic = topic;
             }
         }
@@ -116,7 +149,8 @@ impl Redaction {
     fn met(&mut self, met: &mut Met) {
         for touch in &mut met.tables {
             self.key(&touch.table, &mut touch.key);
-            touch.before.iter_mut().chain(touch.after.iter_mut().flatten()).for_each(|value| self.value(value));
+            let others = [&mut touch.told, &mut touch.after].into_iter().flatten().flatten();
+            touch.before.iter_mut().chain(others).for_each(|value| self.value(value));
         }
         for page in &mut met.pages {
             self.key(&page.table, &mut page.prefix);
@@ -153,22 +187,34 @@ impl Redaction {
     }
 
     fn key(&mut self, table: &str, key: &mut Term) {
-        key.0 = self.keys.of("key", (table.to_owned(), std::mem::take(&mut key.0))).into_bytes();
+        key.0 = self.keys.of("key-", table, &key.0).into_bytes();
     }
 
     fn group(&mut self, scope: &str, group: &mut Term) {
-        group.0 = self.groups.of("group", (scope.to_owned(), std::mem::take(&mut group.0))).into_bytes();
+        group.0 = self.groups.of("group-", scope, &group.0).into_bytes();
     }
 
-    fn topic(&self, topic: &str) -> String {
+    /// Its segments that are a user's name, or several of them together, are the pseudonym. So is one that looks like a
+    /// pseudonym and is none: it would name somebody else.
+    fn topic(&mut self, topic: &str) -> String {
         if !self.takes(Redacted::Users) {
             return topic.to_owned();
         }
-        let segment = |segment: &str| match self.users.0.get(segment) {
-            Some(number) => format!("user-{number}"),
-            None => segment.to_owned(),
-        };
-        topic.split('.').map(segment).collect::<Vec<_>>().join(".")
+        let segments: Vec<&str> = topic.split('.').collect();
+        let (mut redacted, mut at) = (Vec::new(), 0);
+        while at < segments.len() {
+            let mut longest_first = (at + 1..=segments.len()).rev();
+            let user = longest_first.find_map(|end| Some((self.users.known(USER, &segments[at..end].join("."))?, end)));
+            let (segment, end) = user.unwrap_or_else(|| (self.of_nobody(segments[at]), at + 1));
+            redacted.push(segment);
+            at = end;
+        }
+        redacted.join(".")
+    }
+
+    fn of_nobody(&mut self, segment: &str) -> String {
+        let looks_like_one = segment.strip_prefix(USER).is_some_and(|rest| rest.parse::<u64>().is_ok());
+        if looks_like_one { self.users.of(USER, "", segment.as_bytes()) } else { segment.to_owned() }
     }
 
     fn data(&self, data: &mut Data) {

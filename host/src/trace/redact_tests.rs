@@ -6,9 +6,10 @@ use crate::trace::{Denial, FellBack, GroupTouch, Line, Membership, Page, Routed,
 use std::collections::BTreeMap;
 
 /// Each stands where only what it is called can stand.
-const SECRETS: [(&str, Redacted); 17] = [
+const SECRETS: [(&str, Redacted); 18] = [
     ("valuea", Redacted::Tables),
     ("valueb", Redacted::Tables),
+    ("valuec", Redacted::Tables),
     ("keya", Redacted::Tables),
     ("keyb", Redacted::Tables),
     ("groupa", Redacted::Tables),
@@ -34,6 +35,7 @@ fn line() -> EventLine {
         key: term(key),
         read: true,
         before: vec![term(before)],
+        told: Some(vec![term("valuec")]),
         after: Some(vec![term(after)]),
         raced: false,
     };
@@ -41,7 +43,7 @@ fn line() -> EventLine {
     let text = |text: &str| Data(Payload::Text(text.into()));
     let delivery = |message| {
         let ops = vec![Op::Members("rooms".into(), term("groupa")), Op::Subscribers("user.alice".into()), Op::Union];
-        Delivery { to: To::Expr(ops), list: Some(vec![pid]), message: Some(message) }
+        Delivery { to: To::Expr(ops), list: Some(vec![pid]), ended: Vec::new(), message: Some(message) }
     };
     EventLine {
         event: 1,
@@ -66,7 +68,9 @@ fn line() -> EventLine {
                 read: true,
                 named: true,
                 before: vec![pid],
+                told: None,
                 after: None,
+                resolved: None,
                 raced: false,
             }],
             memberships: vec![Membership { scope: "rooms".into(), pid, groups: vec![term("groupb")] }],
@@ -100,7 +104,7 @@ fn redacted(kinds: &[Redacted]) -> String {
 
 #[test]
 fn nothing_of_what_is_taken_out_stays_anywhere() {
-    for most in [Redacted::Tables, Redacted::Data, Redacted::Users] {
+    for most in [Redacted::Tables, Redacted::Data, Redacted::Config, Redacted::Users] {
         let text = redacted(&[most]);
         for (secret, kind) in SECRETS.into_iter().filter(|(_, kind)| *kind <= most) {
             // What a client says may be a number like one that a rule keeps.
@@ -126,7 +130,7 @@ fn what_clients_say_stays_unless_it_is_taken_out_too() {
 #[test]
 fn pseudonyms_and_shapes_stay_the_same() {
     let mut redaction = Redaction::of(&[Redacted::Users]);
-    assert_eq!(redaction.kinds(), [Redacted::Tables, Redacted::Data, Redacted::Users]);
+    assert_eq!(redaction.kinds(), [Redacted::Tables, Redacted::Data, Redacted::Config, Redacted::Users]);
     let (mut first, mut second) = (line(), line());
     second.user = Some("bob".into());
     redaction.event(&mut first);
@@ -137,6 +141,56 @@ fn pseudonyms_and_shapes_stay_the_same() {
     assert_eq!(first.topic.as_str(), "user.user-1");
     assert_eq!(first.data, Some(Data::json(r#"{"xxxxxxx":"xxxxx","x":1111}"#)));
     assert_eq!(first.met.tables[0].after, Some(vec![Term(br#"{"xxxx":"xxxxxx x","x":1111}"#.to_vec())]));
+}
+
+/// A user may be called as no segment can be, and a segment as only a pseudonym should.
+#[test]
+fn no_user_is_left_in_a_topic_and_none_is_mixed_up_with_another() {
+    let mut redaction = Redaction::of(&[Redacted::Users]);
+    for (user, topic, redacted) in [
+        ("ann.lee", "to.inbox.ann.lee", "to.inbox.user-1"),
+        ("ann", "to.ann.lee.ann", "to.user-1.user-2"),
+        ("bob", "user-1.user-x.user-1.bob", "user-4.user-x.user-4.user-3"),
+        ("user-1", "user-1.ann", "user-4.user-2"),
+    ] {
+        let mut line = line();
+        line.users.clear();
+        (line.user, line.topic) = (Some(user.into()), topic.parse().unwrap());
+        redaction.event(&mut line);
+        assert_eq!(line.topic.as_str(), redacted, "{topic}");
+    }
+    let mut line = line();
+    line.topic = ["ann"; 63].join(".").parse().unwrap();
+    redaction.event(&mut line);
+    assert!(!line.topic.as_str().contains("ann"), "{:?}", line.topic);
+}
+
+#[test]
+fn the_pattern_and_the_config_are_taken_out_too() {
+    let header = Header {
+        trace: 1,
+        volley: "0".into(),
+        node: 0,
+        plugin: "chat".into(),
+        began_ms: 1,
+        sample: 1.0,
+        topics: Some("inbox.alice-1.>".into()),
+        redacted: Vec::new(),
+        faithful: false,
+        limits: BTreeMap::new(),
+    };
+    let version =
+        VersionLine { version: 1, sha256: String::new(), release: None, config: Data::json(r#"{"key":"secret"}"#) };
+    for (kind, topics, config) in [
+        (Redacted::Data, "inbox.alice-1.>", r#"{"key":"secret"}"#),
+        (Redacted::Config, "inbox.alice-1.>", r#"{"key":"xxxxxx"}"#),
+        (Redacted::Users, "xxxxx.xxxxx-0.>", r#"{"xxx":"xxxxxx"}"#),
+    ] {
+        let (redaction, mut header, mut version) = (Redaction::of(&[kind]), header.clone(), version.clone());
+        redaction.header(&mut header);
+        redaction.version(&mut version);
+        assert_eq!((header.topics.as_deref(), version.config), (Some(topics), Data::json(config)));
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn start(operators: &Operators, name: &str, wanted: &Wanted) -> Resul
     Ok(http::json(StatusCode::CREATED, &status))
 }
 
-/// How it does, or with `trace` the lines that are there.
+/// How it does, or with `trace` the lines that are there; `from` is how many bytes of them somebody has already.
 pub(super) fn look(
     operators: &Operators,
     name: &str,
@@ -38,7 +38,9 @@ pub(super) fn look(
     if !accepts && http::parameter(query, "trace")?.is_none_or(|value| matches!(value, "0" | "false")) {
         return Ok(whole(http::json(StatusCode::OK, &recorder.status().ok_or_else(none)?)));
     }
-    let pieces = recorder.lines().ok_or_else(none)?.into_iter().filter(|piece| !piece.is_empty());
+    let from = http::parameter(query, "from")?.map_or(Ok(0), str::parse);
+    let from = from.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "from is a number of bytes"))?;
+    let pieces = recorder.lines(from).ok_or_else(none)?.into_iter().filter(|piece| !piece.is_empty());
     let frames = pieces.map(|piece| Ok::<Frame<Bytes>, Infallible>(Frame::data(piece)));
     let mut response = Response::new(StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
