@@ -1,6 +1,7 @@
 //! Folders and files that nobody but this user may write, and secrets that nobody else may read.
 
 use anyhow::{Context as _, ensure};
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -16,10 +17,14 @@ pub fn folder(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(path.into())
 }
 
-/// Writes a file that is not there yet and that only this user may read.
+/// Makes a file that is not there yet and that only this user may read.
+pub fn create(path: &Path) -> std::io::Result<File> {
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The same with this content.
 pub fn new_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(content))
+    create(path).and_then(|mut file| file.write_all(content))
 }
 
 /// Refuses a file that somebody else may read.

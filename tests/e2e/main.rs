@@ -82,6 +82,7 @@ mod code_change; // tables, groups and timers change with the version, or nothin
 mod deploys; // operators who do not know of each other, configs, cleaning up
 mod durable; // tables that outlive the server
 mod explained; // what is said of events is what happened
+mod recordings; // `volley record`, whatever happens around it
 mod restart; // what was served is served again
 mod route_table; // changing all routes at once
 mod shadow; // a candidate that only looks on

@@ -8,15 +8,14 @@ use crate::operator::{Operator, done, named, refused};
 use crate::rooms::enter;
 use crate::terminal::{self, TOKEN, failed, operate, stderr, stdout};
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 const ROOM: &str = "chat.traced";
 
 /// Has the server record what a plugin is asked.
 #[track_caller]
-fn record(operator: &Operator, wanted: &Value) -> Value {
+pub(crate) fn record(operator: &Operator, wanted: &Value) -> Value {
     done(&operator.call(post(operator.path("/record")).json(wanted)), &[201])
 }
 
@@ -27,7 +26,7 @@ fn status(operator: &Operator) -> Value {
 
 /// The trace that there is by now.
 #[track_caller]
-fn trace(operator: &Operator) -> String {
+pub(crate) fn trace(operator: &Operator) -> String {
     let response = operator.call(get(operator.path("/record?trace"))).expect(200);
     assert_eq!(response.header("content-type"), Some("application/x-ndjson"), "{response}");
     response.text().into()
@@ -35,24 +34,24 @@ fn trace(operator: &Operator) -> String {
 
 /// The same in a file.
 #[track_caller]
-fn trace_file(operator: &Operator, folder: &Scratch) -> String {
+pub(crate) fn trace_file(operator: &Operator, folder: &Scratch) -> String {
     folder.file("a.trace", &trace(operator))
 }
 
 /// The events of a trace.
-fn events(trace: &str) -> Vec<Value> {
+pub(crate) fn events(trace: &str) -> Vec<Value> {
     let lines = trace.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     lines.filter(|line| line["event"].is_string()).collect()
 }
 
 #[track_caller]
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     volley().args(arguments).output().expect("volley")
 }
 
 /// What a replay says, which is the same twice.
 #[track_caller]
-fn replay(trace: &str, component: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn replay(trace: &str, component: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let component = component.to_str().expect("UTF-8");
     let again = || run(&[&["replay", trace, "--plugin", component], arguments].concat());
     let (first, second) = (again(), again());
@@ -61,8 +60,14 @@ fn replay(trace: &str, component: &Path, arguments: &[&str]) -> (Option<i32>, St
     (first.status.code(), stdout(&first))
 }
 
+/// A PID as rules have it.
+pub(crate) fn bits(pid: &str) -> u64 {
+    let parts: Vec<u64> = pid.trim_matches(['<', '>']).split('.').map(|part| part.parse().expect("a number")).collect();
+    (parts[0] << 43) | (parts[1] << 18) | parts[2]
+}
+
 #[track_caller]
-fn explain(trace: &str, event: &str, arguments: &[&str]) -> String {
+pub(crate) fn explain(trace: &str, event: &str, arguments: &[&str]) -> String {
     terminal::done(&run(&[&["explain", event, "--trace", trace], arguments].concat()))
 }
 
@@ -191,11 +196,6 @@ fn all_that_a_rule_can_ask_of_the_host_is_replayed() {
     let gone = Session::open(&server).pid;
     for (session, room) in sessions.iter_mut().zip(&rooms) {
         let pid = session.pid.clone();
-        let bits = |pid: &str| {
-            let parts: Vec<u64> =
-                pid.trim_matches(['<', '>']).split('.').map(|part| part.parse().expect("a number")).collect();
-            (parts[0] << 43) | (parts[1] << 18) | parts[2]
-        };
         let own = format!("own-{room}");
         for request in [
             json!({"do": "rand", "count": 3}),
@@ -317,7 +317,7 @@ fn what_is_redacted_is_nowhere() {
     let (server, folder) = (Server::start(&[]), Scratch::new());
     let operator = Operator::of(&server, "chat");
     let begun = record(&operator, &json!({"redact": ["users"]}));
-    assert_eq!(begun["redacted"], json!(["tables", "data", "users"]), "each implies those before it");
+    assert_eq!(begun["redacted"], json!(["tables", "data", "config", "users"]), "each implies those before it");
     let talk = Conversation::held(&server);
     let event = talk.said.clone();
     talk.over();
@@ -420,35 +420,4 @@ fn a_damaged_trace_is_refused_with_its_line() {
             assert!(said.contains(&format!("line {at}: ")), "{damaged}: {said}");
         }
     }
-}
-
-#[test]
-fn the_command_records_until_it_is_interrupted_and_leaves_nothing_behind() {
-    let (server, folder) = (Server::start_plain(&[]), Scratch::new());
-    let operator = Operator::of(&server, "topic");
-    let file = folder.path().join("a.trace");
-    let path = file.to_str().expect("UTF-8");
-    let child = volley()
-        .args(["record", "topic", "-o", path, "--topic", "a.>", "--redact", "tables", "--admin", &server.admin])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("volley");
-    wait_until("the recording", || (operator.call(get(operator.path("/record"))).status == 200).then_some(()));
-    publish(&server, "a.b", &json!(1));
-    publish(&server, "b.a", &json!(1));
-    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill").success());
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(terminal::done(&output), "");
-    let said = stderr(&output);
-    assert!(said.starts_with("recording topic; ") && said.contains("\n1 event, "), "{said}");
-    assert_eq!(events(&std::fs::read_to_string(&file).expect("the trace")).len(), 1);
-    assert_eq!(std::fs::metadata(&file).expect("the trace").permissions().mode() & 0o777, 0o600);
-    refused(&operator.call(get(operator.path("/record"))), 404);
-    assert!(failed(&operate(&server.admin, &["record", "topic", "-o", path])).contains("is there already"));
-    let none = failed(&operate(&server.admin, &["explain", "1"]));
-    assert!(none.contains("the server records nothing"), "{none}");
-    let short = terminal::done(&operate(&server.admin, &["record", "topic", "--seconds", "0"]));
-    assert!(short.starts_with("{\"trace\":1,") && short.lines().count() == 1, "{short}");
 }

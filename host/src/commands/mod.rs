@@ -14,6 +14,7 @@ mod progress;
 mod publish;
 pub(crate) mod push;
 mod record;
+mod recording;
 mod replay;
 mod routes;
 mod sessions;
@@ -40,7 +41,7 @@ pub enum Command {
     /// Record what a plugin is asked and answers, from a server that runs
     ///
     /// A trace has the events, what the rule read and wrote and was given by time and chance, its lists and its messages,
-    /// one JSON object a line. It ends with Ctrl-C at the latest, and keeps what there is by then.
+    /// one JSON object a line. It is written as it comes, and ends with Ctrl-C or SIGTERM at the latest.
     #[command(after_help = record::EXAMPLES)]
     Record(record::Record),
     /// Ask another version what a trace says was asked, and show who would get what instead

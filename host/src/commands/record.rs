@@ -1,14 +1,11 @@
 //! `volley record`: a trace of what a plugin is asked and answers, from a server that runs.
 
-use crate::admin_client::AdminClient;
 use crate::commands::layout;
 use crate::commands::operator::{Operator, advise};
 use crate::commands::plugins::unknown;
-use crate::private;
+use crate::commands::recording::{Interrupts, Output, Recording};
 use crate::topic::Pattern;
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,78 +52,40 @@ enum Kind {
     Tables,
     /// And what clients say: data and params
     Data,
+    /// And what routes are configured with
+    Config,
     /// And who they are: names become user-1, user-2, ...
     Users,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    state: String,
-    why: Option<String>,
-    events: u64,
-    bytes: u64,
-    left_out: u64,
-}
-
-/// Between two looks at how it does.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
 impl Record {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let Self { name, output, events, seconds, sample, topic, redact, operator } = self;
-        if let Some(file) = output.as_ref().filter(|file| file.exists()) {
-            anyhow::bail!("{} is there already", file.display());
-        }
         let client = operator.client()?;
         let redact: Vec<String> = redact.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
         let body = json!({"events": events, "sample": sample, "redact": redact, "topics": topic.map(|topic| topic.to_string())});
         let path = ["plugins", &name, "record"];
         let other = "`curl -X DELETE` of the same path ends a recording that nobody waits for any more";
-        client.post(&path, &body).await.map_err(|error| match error.status() {
-            Some(409) => advise(error, &[(409, other)]),
-            _ => unknown(error),
+        // Before anything is recorded, so that nothing is recorded in vain.
+        let (output, interrupts) = (Output::open(output)?, Interrupts::catch()?);
+        let begun = client.post(&path, &body).await.map_err(|error| {
+            output.discard();
+            match error.status() {
+                Some(409) => advise(error, &[(409, other)]),
+                _ => unknown(error),
+            }
         })?;
         eprintln!("recording {name}; Ctrl-C ends it sooner");
-        let trace = collect(&client, &path, seconds).await;
-        // Whatever became of it, it is not to take the server's memory.
-        let removed = client.delete(&path).await;
-        let (trace, status) = trace?;
-        removed?;
-        match &output {
-            None => layout::say_bytes(&trace)?,
-            Some(file) => {
-                private::new_file(file, &trace).with_context(|| format!("can't write {}", file.display()))?;
-            }
-        }
-        let why = status.why.map_or_else(String::new, |why| format!("; it ended since {why}"));
-        let left_out = match status.left_out {
+        let mut recording = Recording::begun(&client, path, &begun, output)?;
+        let time = Duration::from_secs(seconds.unwrap_or(u64::MAX / 1_000_000));
+        recording.follow(time, interrupts).await?;
+        let Recording { events, bytes, left_out, why, .. } = recording;
+        let why = why.map_or_else(String::new, |why| format!("; it ended since {why}"));
+        let left_out = match left_out {
             0 => String::new(),
             left_out => format!(", {} left out for lack of room", layout::count(left_out as usize, "event")),
         };
-        let (events, bytes) = (layout::count(status.events as usize, "event"), layout::bytes(status.bytes));
-        eprintln!("{events}, {bytes}{left_out}{why}");
+        eprintln!("{}, {}{left_out}{why}", layout::count(events, "event"), layout::bytes(bytes));
         Ok(())
     }
-}
-
-/// Waits until it has ended, or is to end, and gets what there is.
-async fn collect(client: &AdminClient, path: &[&str], seconds: Option<u64>) -> anyhow::Result<(Vec<u8>, Status)> {
-    let wait = async {
-        loop {
-            let status: Status = client.read(&client.get(path, "").await?)?;
-            if status.state != "recording" {
-                return Ok::<(), anyhow::Error>(());
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    let time = Duration::from_secs(seconds.unwrap_or(u64::MAX / 1_000_000));
-    tokio::select! {
-        ended = tokio::time::timeout(time, wait) => ended.unwrap_or(Ok(()))?,
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-    }
-    let trace = client.get(path, "trace").await?.body;
-    let status = client.read(&client.get(path, "").await?)?;
-    Ok((trace, status))
 }
