@@ -29,9 +29,9 @@ pub(super) fn reads(trace: &Trace, met: &Met) -> Vec<Look> {
     let mut look = |what: String, value: String| reads.push(Look { what, value });
     for touch in &met.tables {
         let told = touch.told.as_ref().map(|told| values_words(told));
-        told_words(touch.read.then(|| values_words(&touch.before)), told)
-            .into_iter()
-            .for_each(|value| look(key(touch), value));
+        if let Some(value) = told_words(touch.read.then(|| values_words(&touch.before)), told) {
+            look(key(touch), value);
+        }
     }
     for touch in &met.groups {
         let names = |pids: &[Pid]| list(&names(trace, pids));
@@ -39,7 +39,9 @@ pub(super) fn reads(trace: &Trace, met: &Met) -> Vec<Look> {
         let resolved = touch.named && !touch.read && touch.told.is_none();
         let first = if resolved { Some(touch.members()) } else { touch.read.then_some(&touch.before[..]) };
         let told = touch.told.as_ref().map(|told| names(told));
-        told_words(first.map(names), told).into_iter().for_each(|value| look(group(touch), value));
+        if let Some(value) = told_words(first.map(names), told) {
+            look(group(touch), value);
+        }
     }
     for Counted { table, objects, .. } in &met.counted {
         look(format!("the size of table {table}"), objects.to_string());

@@ -79,8 +79,9 @@ impl Draft {
 
     /// One on the list of a delivery, counted from zero, did not get it: its session had ended.
     pub(super) fn had_ended(&mut self, delivery: usize, pid: Pid) {
-        let list = self.delivered.as_mut().and_then(|delivered| delivered.lists.get_mut(delivery));
-        list.into_iter().for_each(|list| list.ended.push(pid));
+        if let Some(list) = self.delivered.as_mut().and_then(|delivered| delivered.lists.get_mut(delivery)) {
+            list.ended.push(pid);
+        }
     }
 
     /// The event is over.
