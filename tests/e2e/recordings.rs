@@ -4,12 +4,14 @@ use crate::client::publish;
 use crate::harness::{Scratch, Server, volley, wait_until};
 use crate::http::{delete, get};
 use crate::operator::{Operator, done, refused};
+use crate::stub::{Answer, Stub};
 use crate::terminal::{self, failed, operate, stderr};
 use crate::traces::{events, record};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The command, while it records.
 fn recording(server: &Server, plugin: &str, arguments: &[&str]) -> Child {
@@ -89,6 +91,25 @@ fn what_a_full_disk_has_no_room_for_stays_at_the_server() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("the server still has the recording"), "{}", stderr(&output));
     done(&operator.call(get(operator.path("/record"))), &[200]);
+}
+
+/// The first version gave up, and had the server forget what it had.
+#[test]
+fn a_look_that_fails_is_repeated() {
+    let (calls, folder) = (AtomicUsize::new(0), Scratch::new());
+    let status = |state: &str| json!({"state": state, "why": "it has all", "began_ms": 1, "left_out": 0});
+    let server = Stub::start(move |call| match (&*call.method, &*call.query) {
+        ("POST", _) => Answer::json(201, &status("recording")),
+        ("DELETE", _) => Answer::status(204),
+        _ if calls.fetch_add(1, Relaxed) == 0 => Answer::problem(503, "too busy", &json!({})),
+        (_, "") => Answer::json(200, &status("ended")),
+        _ => Answer::status(200).body("{\"trace\":1}\n{\"event\":\"7\"}\n"),
+    });
+    let file = folder.path().join("a.trace");
+    let output = operate(&server.address, &["record", "topic", "-o", file.to_str().expect("UTF-8")]);
+    assert_eq!(terminal::done(&output), "");
+    assert!(stderr(&output).contains("\n1 event, "), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&file).expect("the trace").lines().count(), 2);
 }
 
 #[test]
