@@ -7,7 +7,7 @@ use crate::http::{Connection, delete};
 use crate::operator::Operator;
 use crate::terminal::{failed, stdout};
 use crate::traces::{bits, events, explain, record, replay, run, trace, trace_file};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn whose_session_had_ended_has_got_nothing() {
@@ -57,6 +57,31 @@ fn what_came_of_nothing_differs_from_nothing_and_is_told_as_it_was() {
     assert!(said.starts_with(&format!("{} {why}\n", ann.pid)) && !said.contains("a moment later"), "{said}");
     let (code, said) = replay(&trace, guests::probe(), &["--event", join["event"].as_str().expect("a number")]);
     assert_eq!(code, Some(0), "{joiner}: {said}");
+}
+
+#[test]
+fn a_size_that_other_lanes_change_is_replayed_as_it_was_told() {
+    let (server, folder) = (Server::start_with_probe(&["--lanes", "4"]), Scratch::new());
+    let operator = Operator::of(&server, "probe");
+    record(&operator, &json!({"events": 4000}));
+    let on = |op: Value| json!({"do": "table", "name": "t", "op": op});
+    let write_and_ask = |room: usize| {
+        let topic = format!("probe.room-{room}");
+        let mut session = Session::open(&server);
+        for n in 0..150 {
+            session.publish(&topic, &on(json!({"insert": [[format!("{room}-{n}"), "x"]]})));
+            session.publish(&topic, &on(json!("size")));
+        }
+    };
+    std::thread::scope(|threads| {
+        for room in 0..6 {
+            let write_and_ask = &write_and_ask;
+            threads.spawn(move || write_and_ask(room));
+        }
+    });
+    let (code, said) = replay(&trace_file(&operator, &folder), guests::probe(), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("1800 events: 1800 the same, 0 different\n"), "{said}");
 }
 
 const HEADER: &str = r#"{"trace":1,"volley":"0.1.0","node":0,"plugin":"chat","began_ms":1,"sample":0.01,"topics":"a.>","redacted":["tables"],"faithful":false,"limits":{}}
