@@ -31,6 +31,18 @@ fn whose_session_had_ended_has_got_nothing() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// It was taken for nothing said.
+#[test]
+fn who_said_null_said_something() {
+    let (server, folder) = (Server::start_with_probe(&[]), Scratch::new());
+    let operator = Operator::of(&server, "probe");
+    let mut ann = Session::on(&server, "probe.a");
+    record(&operator, &json!({}));
+    let published = ann.publish("probe.a", &Value::Null);
+    let said = explain(&trace_file(&operator, &folder), &published.event, &[]);
+    assert!(said.contains("it said null\n"), "{said}");
+}
+
 #[test]
 fn what_came_of_nothing_differs_from_nothing_and_is_told_as_it_was() {
     let (server, folder) = (Server::start_with_probe(&["--limit", "route_ms_max=10000"]), Scratch::new());

@@ -92,13 +92,13 @@ pub struct EventLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Of a publish or a timer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "Data::that_is_there", skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
     /// Of an exit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// Of a join: what the session was opened with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "Data::that_is_there", skip_serializing_if = "Option::is_none")]
     pub params: Option<Data>,
     /// The version that answered.
     pub by: u32,

@@ -98,6 +98,11 @@ impl Data {
         Self(Payload::Json(text.as_bytes().to_vec().into()))
     }
 
+    /// What a key has is data, `null` as well, which would be taken for no key.
+    pub fn that_is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Self::deserialize(deserializer).map(Some)
+    }
+
     /// As people read it, and as it stands in a trace.
     pub fn words(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
