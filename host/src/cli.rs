@@ -98,10 +98,10 @@ pub fn json(text: &str) -> Result<String, String> {
 enum Plugin {
     /// Build a rule into a component
     ///
-    /// What lies in its folder says what it is written in: Cargo.toml (Rust), rule.c (C), package.json (JavaScript) or
-    /// pyproject.toml (Python). Rust needs a toolchain with the target wasm32-unknown-unknown; rustup adds it by itself where
+    /// What lies in its folder says what it is written in: Cargo.toml (Rust), rule.c (C), package.json (JavaScript),
+    /// pyproject.toml (Python) or go.mod (Go). Rust needs a toolchain with the target wasm32-unknown-unknown; rustup adds it by itself where
     /// it can, Debian's packages are the fallback. C needs clang, and the linker that rustup's toolchains ship. JavaScript
-    /// needs Node.js and `npm install` in the folder, Python componentize-py in .venv or on PATH. Prints the component's path.
+    /// needs Node.js and `npm install` in the folder, Python componentize-py in .venv or on PATH, Go its compiler, 1.24 or later. Prints the component's path.
     Build {
         /// The folder of the rule
         dir: PathBuf,

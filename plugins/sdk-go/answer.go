@@ -38,7 +38,7 @@ func (answer Answer) Send(to Recipients, v any) Answer {
 	if err != nil {
 		panic(err)
 	}
-	return answer.deliver(to, contract.MakeMessageData(payload.payload))
+	return answer.deliver(to, contract.MakeMessageData(payload.lower()))
 }
 
 // Remove ends subscriptions to the event's topic once the deliveries are on their way; no leave is routed for them.
@@ -55,7 +55,7 @@ func (answer Answer) deliver(to Recipients, message contract.Message) Answer {
 }
 
 // Recipients is a set of sessions: who is in it twice receives once, and who has ended is skipped. The host looks the set
-// up when the rule has answered, so that one of a million members is none the larger here.
+// up when the rule has answered, so that one of a million members is none the larger here. The zero value is nobody.
 type Recipients struct {
 	// Postfix: operands, and operations that take the two topmost sets.
 	steps []contract.SetOp
@@ -77,7 +77,7 @@ func SubscribersOf(topic string) Recipients {
 
 // Only is these.
 func Only(pids ...Pid) Recipients {
-	return Recipients{steps: []contract.SetOp{contract.MakeSetOpPids(pids)}}
+	return Recipients{steps: []contract.SetOp{contract.MakeSetOpPids(slices.Clone(pids))}}
 }
 
 // Members is the group's, whom [Scope.List] would name.
@@ -102,9 +102,14 @@ func (recipients Recipients) But(others Recipients) Recipients {
 }
 
 func (recipients Recipients) and(others Recipients, operation contract.SetOp) Recipients {
-	steps := make([]contract.SetOp, 0, len(recipients.steps)+len(others.steps)+1)
-	steps = append(append(steps, recipients.steps...), others.steps...)
-	return Recipients{steps: append(steps, operation)}
+	return Recipients{steps: slices.Concat(recipients.operand(), others.operand(), []contract.SetOp{operation})}
+}
+
+func (recipients Recipients) operand() []contract.SetOp {
+	if len(recipients.steps) == 0 {
+		return Only().steps
+	}
+	return recipients.steps
 }
 
 func (recipients Recipients) lower() contract.Recipients {

@@ -1,6 +1,7 @@
 package volley
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -74,58 +75,31 @@ func eventOf(event *contract.Event) *Event {
 		Sender: event.Sender.Some(),
 		User:   event.User.Some(),
 		Time:   time.UnixMilli(int64(event.TimeMs)).UTC(),
-		Data:   Payload{event.Data},
+		Data:   Payload{event.Data, true},
 		Reason: reason,
 		Params: event.Params.Some(),
 	}
 }
 
-// Payload is JSON, text or bytes.
+// Payload is JSON, text or bytes. The zero value is JSON's null.
 type Payload struct {
 	payload contract.Payload
+	is      bool
 }
 
 // JSON is for what is JSON already; the host looks whether it is.
 func JSON(text []byte) Payload {
-	return Payload{contract.MakePayloadJson(text)}
+	return Payload{contract.MakePayloadJson(bytes.Clone(text)), true}
 }
 
 // Text is for words.
 func Text(words string) Payload {
-	return Payload{contract.MakePayloadText(words)}
+	return Payload{contract.MakePayloadText(utf8(words)), true}
 }
 
 // Binary is for any bytes.
 func Binary(data []byte) Payload {
-	return Payload{contract.MakePayloadBinary(data)}
-}
-
-// Text is the words, if it is text.
-func (payload Payload) Text() (words string, is bool) {
-	if payload.payload.Tag() != contract.PayloadText {
-		return "", false
-	}
-	return payload.payload.Text(), true
-}
-
-// Binary is the bytes, if it is neither JSON nor text.
-func (payload Payload) Binary() (data []byte, is bool) {
-	if payload.payload.Tag() != contract.PayloadBinary {
-		return nil, false
-	}
-	return payload.payload.Binary(), true
-}
-
-// JSON reads it into what v points to, as [json.Unmarshal] does. What is no JSON, or not of that shape, is an error that
-// is told the client.
-func (payload Payload) JSON(v any) error {
-	if payload.payload.Tag() != contract.PayloadJson {
-		return Invalid("this takes JSON")
-	}
-	if err := json.Unmarshal(payload.payload.Json(), v); err != nil {
-		return Invalid(err.Error())
-	}
-	return nil
+	return Payload{contract.MakePayloadBinary(bytes.Clone(data)), true}
 }
 
 func payloadOf(v any) (Payload, error) {
@@ -134,4 +108,52 @@ func payloadOf(v any) (Payload, error) {
 	}
 	text, err := json.Marshal(v)
 	return JSON(text), err
+}
+
+func (payload Payload) lower() contract.Payload {
+	if !payload.is {
+		return contract.MakePayloadJson([]byte("null"))
+	}
+	return payload.payload
+}
+
+// Text is the words, if it is text.
+func (payload Payload) Text() (words string, is bool) {
+	if payload.lower().Tag() != contract.PayloadText {
+		return "", false
+	}
+	return payload.payload.Text(), true
+}
+
+// Binary is the bytes, if it is neither JSON nor text.
+func (payload Payload) Binary() (data []byte, is bool) {
+	if payload.lower().Tag() != contract.PayloadBinary {
+		return nil, false
+	}
+	return payload.payload.Binary(), true
+}
+
+// JSON reads it into what v points to, as [json.Unmarshal] does; a [json.RawMessage] takes it as it is. What is no JSON, or
+// not of that shape, is an error that is told the client.
+func (payload Payload) JSON(v any) error {
+	lowered := payload.lower()
+	if lowered.Tag() != contract.PayloadJson {
+		return Invalid("this takes JSON")
+	}
+	if err := json.Unmarshal(lowered.Json(), v); err != nil {
+		return Invalid(err.Error())
+	}
+	return nil
+}
+
+// MarshalJSON is for a payload that is a part of something: JSON as it is, text as a string, bytes as one in base64.
+func (payload Payload) MarshalJSON() ([]byte, error) {
+	switch lowered := payload.lower(); lowered.Tag() {
+	case contract.PayloadJson:
+		return lowered.Json(), nil
+	case contract.PayloadText:
+		return json.Marshal(lowered.Text())
+	default:
+		return json.Marshal(lowered.Binary())
+	}
 }

@@ -1,12 +1,15 @@
 package volley
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	erlang "volley/internal/contract/volley_router_erlang"
 	logger "volley/internal/contract/volley_router_logger"
 	contract "volley/internal/contract/volley_router_types"
+	wasm "volley/internal/wit/runtime"
 	wit "volley/internal/wit/types"
 )
 
@@ -31,8 +34,8 @@ func (err hostError) Error() string {
 
 // Which of the reasons it is.
 func is(err error, tag uint8) bool {
-	why, ok := err.(hostError)
-	return ok && why.why.Tag() == tag
+	var why hostError
+	return errors.As(err, &why) && why.why.Tag() == tag
 }
 
 // IsLimit says whether a named bound was reached.
@@ -47,7 +50,9 @@ func IsNotOwner(err error) bool { return is(err, contract.ErrorNotOwner) }
 // IsUnavailable says whether a replicated table could not be reached in time.
 func IsUnavailable(err error) bool { return is(err, contract.ErrorUnavailable) }
 
+// What a call of the host's came to.
 func done[T any](result wit.Result[T, contract.Error]) (T, error) {
+	wasm.Unpin()
 	if result.Tag() == wit.ResultErr {
 		var nothing T
 		return nothing, hostError{result.Err()}
@@ -67,19 +72,25 @@ func Monotonic() time.Duration {
 
 // Rand is a random number. (What math/rand gives is the same in every instance.)
 func Rand() uint64 {
-	return erlang.Rand(1)[0]
+	return given(erlang.Rand(1))[0]
+}
+
+// What a call of the host's gave that can't fail.
+func given[T any](value T) T {
+	wasm.Unpin()
+	return value
 }
 
 // Timer is one that has been set. It may be kept in a table, as a number.
 type Timer uint64
 
-// SendAfter sets a timer of at least 10 ms: an event of kind [Timed] on a topic of this plugin, with v as its data.
+// SendAfter sets a timer, of at least 10 ms and at most a year: an event of kind [Timed] on a topic of this plugin, with v as its data.
 func SendAfter(delay time.Duration, topic string, v any) (Timer, error) {
 	payload, err := payloadOf(v)
 	if err != nil {
 		return 0, err
 	}
-	timer, err := done(erlang.SendAfter(uint64(delay.Milliseconds()), topic, payload.payload))
+	timer, err := done(erlang.SendAfter(milliseconds(delay), topic, payload.lower()))
 	return Timer(timer), err
 }
 
@@ -100,7 +111,17 @@ const (
 
 // Log writes one line to the server's log, tagged with the plugin, its version and the event. Long ones are cut.
 func Log(level Level, message string) {
-	logger.Log(uint8(level), message)
+	logger.Log(uint8(level), utf8(message))
+}
+
+// The host takes nothing else for words.
+func utf8(words string) string {
+	return strings.ToValidUTF8(words, "\ufffd")
+}
+
+// Rounded up, so that little is not nothing; what is over already is.
+func milliseconds(wait time.Duration) uint64 {
+	return uint64((max(wait, 0) + time.Millisecond - 1) / time.Millisecond)
 }
 
 // Logf formats it, as [fmt.Sprintf] does.

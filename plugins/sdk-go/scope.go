@@ -29,12 +29,12 @@ func (scope *Scope) Leave(group string, pids ...Pid) uint64 {
 
 // List is the members, in ascending order. To send to them, [Scope.Members] is enough.
 func (scope *Scope) List(group string) []Pid {
-	return scope.scope.GetMembers([]byte(group))
+	return given(scope.scope.GetMembers([]byte(group)))
 }
 
 // Groups is those in which the session is.
 func (scope *Scope) Groups(pid Pid) []string {
-	return texts(scope.scope.WhichGroups(pid))
+	return given(texts(scope.scope.WhichGroups(pid)))
 }
 
 // Count is how many members the group has.
@@ -44,5 +44,5 @@ func (scope *Scope) Count(group string) uint64 {
 
 // Counts is how many members each of the groups has, in one call.
 func (scope *Scope) Counts(groups ...string) []uint64 {
-	return scope.scope.Count(terms(groups))
+	return given(scope.scope.Count(terms(groups)))
 }

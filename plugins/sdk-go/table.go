@@ -64,7 +64,7 @@ func OpenTable(name string, options TableOptions) (*Table, error) {
 	}
 	ttl := wit.None[uint64]()
 	if options.TTL > 0 {
-		ttl = wit.Some(uint64(options.TTL.Milliseconds()))
+		ttl = wit.Some(milliseconds(options.TTL))
 	}
 	table, err := done(ets.TableOpen(name, ets.Options{
 		Kind:       uint8(options.Kind),

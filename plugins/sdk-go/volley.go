@@ -18,7 +18,10 @@
 //
 // There are no files, no network, no clock and no chance but what the host gives: [Now], [Rand], [SendAfter] and [Log]. To
 // package time it is always 1970, who sleeps fails the event, and what a rule writes to os.Stderr goes nowhere. What is to
-// outlive the instance, and what instances share, belongs in a [Table] or a [Scope].
+// outlive the instance, and what instances share, belongs in a [Table] or a [Scope], which Init opens.
+//
+// Goroutines may compute. Only the one that Route and Init are called on may call the host, which is nearly everything here
+// that is a function: another's call may trap.
 package volley
 
 import (
@@ -51,6 +54,9 @@ type Rule struct {
 // Export makes it the rule of this component. Call it from an init function of package main.
 func Export(rule Rule) {
 	export_volley_router_handler.Info = func() volley_router_handler.PluginInfo {
+		if rule.Route == nil {
+			fail("the rule has no Route")
+		}
 		return volley_router_handler.PluginInfo{Name: rule.Name, Version: rule.Version, Description: rule.Description}
 	}
 	export_volley_router_handler.Init = rule.init
@@ -61,7 +67,7 @@ func (rule *Rule) init(config string) wit.Result[wit.Unit, string] {
 	defer failOnPanic()
 	if rule.Init != nil {
 		if err := rule.Init(config); err != nil {
-			return wit.Err[wit.Unit](err.Error())
+			return wit.Err[wit.Unit](utf8(err.Error()))
 		}
 	}
 	return wit.Ok[wit.Unit, string](wit.Unit{})
@@ -78,9 +84,9 @@ func (rule *Rule) route(event contract.Event) wit.Result[contract.Outcome, contr
 		fail(err)
 	}
 	if refusal.Invalid {
-		return wit.Err[contract.Outcome](contract.MakeRefusalInvalid(refusal.Words))
+		return wit.Err[contract.Outcome](contract.MakeRefusalInvalid(utf8(refusal.Words)))
 	}
-	return wit.Err[contract.Outcome](contract.MakeRefusalRefused(refusal.Words))
+	return wit.Err[contract.Outcome](contract.MakeRefusalRefused(utf8(refusal.Words)))
 }
 
 func failOnPanic() {

@@ -16,7 +16,11 @@ from wit_world.imports.types import Event, Outcome, Refusal_Invalid, Refusal_Ref
 
 def words(error: BaseException) -> str:
     """What it is and where it was raised, the innermost function first."""
-    what = f"{error.value!r}" if isinstance(error, Err) else f"{type(error).__name__}: {error}"
+    try:
+        what = f"{error.value!r}" if isinstance(error, Err) else f"{type(error).__name__}: {error}"
+    except Exception:  # such as of a __str__ of the rule's own
+        what = type(error).__name__
+    what = what.encode(errors="replace").decode()
     frames = []
     here = error.__traceback__
     while here is not None:
@@ -32,7 +36,7 @@ def told(call: Callable[..., Any], refusals: tuple[type, ...], *arguments: Any) 
     try:
         return call(*arguments)
     except BaseException as error:
-        if not (isinstance(error, Err) and isinstance(error.value, refusals)):
+        if not (type(error) is Err and isinstance(error.value, refusals)):
             logger.log(logger.Level.ERROR, words(error))
         raise
 
@@ -46,7 +50,7 @@ class Handler(exports.Handler):
 
     def route(self, event: Event) -> Outcome:
         outcome = told(rule.Handler().route, (Refusal_Refused, Refusal_Invalid), event)
-        if not isinstance(outcome, Outcome):
+        if not (hasattr(outcome, "deliveries") and hasattr(outcome, "remove")):
             wrong = f"route has to return an Outcome, or to raise an Err with a refusal; it returned {outcome!r}"
             logger.log(logger.Level.ERROR, wrong)
             raise TypeError(wrong)

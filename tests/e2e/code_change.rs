@@ -295,3 +295,20 @@ fn a_version_that_does_not_know_the_old_one_says_so() {
     assert!(said.contains("there is no way from 1.7.0 to 0.2.0"), "{said}");
     assert_eq!(publish(&server, "v.old", &json!(1)).recipients, 0);
 }
+
+/// A layout that had been rolled back was taken for that of a later release's version before: nobody upgraded the tables.
+#[test]
+fn what_was_rolled_back_is_upgraded_again_whatever_came_between() {
+    let (_server, operator, _ann) = with_something_left(600_000);
+    let next = |name: &str, release: &str| {
+        let settings = json!({"name": name, "release": release, "layout": 2});
+        operator.deploy(&reversible(&settings))
+    };
+    let second_build = next("b", "0.2.0");
+    operator.rollback();
+    operator.deploy(&guests::version(&json!({"name": "c", "release": "0.1.1"})));
+    next("d", "0.2.1");
+    operator.rollback();
+    operator.activate(&second_build);
+    assert_counts(&operator, |count| format!("{{\"count\":{count}}}"));
+}

@@ -70,6 +70,61 @@ fn go() {
     examples("go", Some(&tools));
 }
 
+const FOUND_IN_GO: &str = r#"{"topic": "found.1"}
+{"open": "ann"}
+{"join": "ann"}
+{"publish": "ann", "data": {"$text": "many"}, "expect": {"ann": ["many"]}}
+{"publish": "ann", "data": {"$text": "within"}, "expect": {"ann": [{"text": "within", "json": [1], "null": null}, null]}}
+{"publish": "ann", "data": {"$text": "nobody"}, "expect": {"ann": ["you"]}}
+{"publish": "ann", "data": {"$text": "buffer"}, "expect": {"ann": [0, 1]}}
+{"publish": "ann", "data": {"$text": "println"}, "expect": {"ann": [{"$text": "not \ufffd UTF-8"}]}}
+{"publish": "ann", "data": {"$text": "wrapped"}, "expect": {"ann": [true]}}
+"#;
+
+#[test]
+fn what_was_found_in_the_sdk_for_go() {
+    let Some(tools) = tools("Go", "venv/bin/go") else { return };
+    let rule = Scratch::new();
+    let module = std::fs::read_to_string(workspace().join("examples/rules/go/topic/go.mod")).expect("go.mod");
+    rule.file("go.mod", &module);
+    rule.file("rule.go", include_str!("languages/found.go"));
+    let events = rule.file("events.jsonl", FOUND_IN_GO);
+    let mut command = volley();
+    with_tools(&mut command, Some(&tools));
+    command.args(["plugin", "test", "--events", &events, "--limit", "route_ms_max=20000"]).arg(rule.path());
+    assert!(done(&command.output().expect("volley")).contains("6 compared"));
+}
+
+/// It was told that it had answered with nothing, and an error without words had none at all.
+#[test]
+fn a_rule_in_javascript_may_be_async_and_throws_what_it_likes() {
+    let Some(tools) = tools("JavaScript", "node_modules/@bytecodealliance/componentize-js") else { return };
+    let folder = tools.join("js/async");
+    copy(&workspace().join("examples/rules/js/topic"), &folder);
+    let rule = r#"
+        const remove = new BigUint64Array();
+        export const handler = {
+            info: () => ({ name: "async", version: "0.1.0", description: "" }),
+            init(_config) {},
+            async route(event) {
+                if (event.kind !== "publish") return { deliveries: [], remove };
+                const words = event.data.val;
+                if (words === "refuse") throw { tag: "refused", val: "not today" };
+                if (words === "odd") throw { pid: event.sender, toString() { throw new Error("no words"); } };
+                if (words === "error") throw new Error("late");
+                return { deliveries: [{ to: { tag: "subscribers" }, message: { tag: "forward" } }], remove };
+            },
+        };"#;
+    std::fs::write(folder.join("rule.js"), rule).expect("the rule");
+    let server = serve(&[("plain", &build_as(&folder, "js-async", &tools))]);
+    let mut ann = Session::on(&server, "plain.1");
+    assert_eq!(typed(&mut ann, "plain.1", "text/plain", b"hi"), 200);
+    ann.expect(&[json!("hi")]);
+    assert!(said(&mut ann, "plain.1", "refuse").problem(403).contains("not today"));
+    assert!(said(&mut ann, "plain.1", "odd").problem(502).contains("threw {\"pid\":"));
+    assert!(said(&mut ann, "plain.1", "error").problem(502).contains("Error: late"));
+}
+
 /// Builds a rule of one file, with no tools but those that are named.
 fn fails(name: &str, text: &str, path: &str) -> String {
     let rule = Scratch::new();
@@ -185,6 +240,15 @@ fn build(source: &Path, language: &str, tools: Option<&Path>) -> PathBuf {
     assert!(built.status.success(), "{}:\n{}", source.display(), String::from_utf8_lossy(&built.stderr));
     let size = std::fs::metadata(&target).expect("the component").len();
     say(&format!("built {language}-{rule}, {size} bytes, in {:.1} s", started.elapsed().as_secs_f64()));
+    target
+}
+
+/// Builds what lies there.
+fn build_as(folder: &Path, name: &str, tools: &Path) -> PathBuf {
+    let target = crate::guests::file(name);
+    let mut command = volley();
+    with_tools(&mut command, Some(tools));
+    done(&command.args(["plugin", "build"]).arg(folder).arg("-o").arg(&target).output().expect("volley plugin"));
     target
 }
 

@@ -3,9 +3,10 @@
 //! `VOLLEY_TEST_KILLS=N` says how often it is killed amid deploys (8).
 
 use crate::client::{Session, publish};
+use crate::guests::reversible;
 use crate::harness::{Scratch, Server, TOPIC_ONLY, volley};
 use crate::http::{Connection, Request, post, put};
-use crate::operator::{Operator, named};
+use crate::operator::{Operator, component_file, named};
 use crate::swap::times;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -13,12 +14,18 @@ use std::time::{Duration, Instant};
 /// The same command line each time, as an init system has it.
 #[track_caller]
 fn start(folder: &Scratch) -> (Server, Operator) {
+    start_with(folder, &[])
+}
+
+#[track_caller]
+fn start_with(folder: &Scratch, arguments: &[&str]) -> (Server, Operator) {
     let config = folder.file("volley.toml", TOPIC_ONLY);
     let data = folder.path().join("data");
     let server = Server::start_as(
         volley()
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-no-token", "--lanes", "2"])
-            .args(["--config", &config, "--data", data.to_str().expect("UTF-8")]),
+            .args(["--config", &config, "--data", data.to_str().expect("UTF-8")])
+            .args(arguments),
     );
     let operator = Operator::of(&server, "versions");
     (server, operator)
@@ -38,6 +45,25 @@ fn stamps(server: &Server) -> (Value, Value) {
     publish(server, "v.restart", &json!(null));
     let mut message = ann.next();
     (message["by"].take(), message["config"].take())
+}
+
+/// The layout that was kept was another component's, which the command line had named before.
+#[test]
+fn what_the_command_line_brings_has_its_own_layout() {
+    let folder = Scratch::new();
+    let second = json!({"name": "b", "release": "0.2.0", "layout": 2});
+    let brought = |component: &[u8]| {
+        let plugin = format!("versions={}", component_file(folder.path(), component));
+        start_with(&folder, &["--plugin", &plugin, "--route", "v.>=versions"])
+    };
+    let (server, operator) = brought(&reversible(&second));
+    operator.push(&named("c"));
+    drop(server);
+    let (server, operator) = brought(&named("a"));
+    publish(&server, "v.a", &json!(1));
+    assert_eq!(operator.table("counts")["v.a"], "1");
+    operator.deploy(&reversible(&second));
+    assert_eq!(operator.table("counts")["v.a"], r#"{"count":1}"#);
 }
 
 #[test]

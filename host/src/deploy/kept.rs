@@ -175,8 +175,17 @@ fn layouts(kept: &PluginState, versions: &[Arc<Version>]) -> Layouts {
     for version in versions {
         layouts.know(version.release());
     }
-    if let Some(by) = id.and_then(|id| find(versions, id)).filter(|by| by.migrates) {
-        layouts.laid_out_by(by.release());
+    if let Some(by) = id.and_then(|id| find(versions, id)) {
+        // Those that migrate and came before it are taken to have done so.
+        let before = versions.iter().take_while(|version| version.id != by.id);
+        for version in before.filter(|version| version.migrates) {
+            layouts.laid_out_by(version.release());
+        }
+        if by.migrates {
+            layouts.laid_out_by(by.release());
+        } else {
+            layouts.back_to(by.release());
+        }
     }
     layouts
 }

@@ -43,6 +43,19 @@ impl Layouts {
         self.releases.push(ReleaseState { release: release.to_owned(), lays_out: false });
     }
 
+    /// The same of one that was brought along: it was there before any that was pushed.
+    pub(super) fn know_first(&mut self, release: &str) {
+        if self.place(release).is_none() {
+            self.releases.truncate(RELEASES_MAX - 1);
+            self.releases.insert(0, ReleaseState { release: release.to_owned(), lays_out: false });
+        }
+    }
+
+    /// Nothing has migrated yet.
+    pub(super) fn begin(&mut self) {
+        self.current = None;
+    }
+
     /// A version of that release has brought its own layout.
     pub(super) fn laid_out_by(&mut self, release: &str) {
         self.know(release);
@@ -52,9 +65,13 @@ impl Layouts {
         self.current = Some(release.to_owned());
     }
 
-    /// The tables have gone back to what that release reads.
+    /// The tables have gone back to what that release reads. The layouts that came after it are undone: who came after one
+    /// of them does not read it for that.
     pub(super) fn back_to(&mut self, release: &str) {
         let until = self.place(release).map_or(0, |place| place + 1);
+        for undone in &mut self.releases[until..] {
+            undone.lays_out = false;
+        }
         let last = self.releases[..until].iter().rev().find(|known| known.lays_out);
         self.current = last.map(|known| known.release.clone());
     }
@@ -108,6 +125,27 @@ mod tests {
         layouts.back_to("0.1");
         assert_eq!(layouts.current(), None);
         assert!(!layouts.is_too_new_for("0.1"));
+    }
+
+    /// It was taken for the layout of what came after it was undone: tables in the old one got the version for the new.
+    #[test]
+    fn a_layout_that_is_undone_is_nobodys() {
+        let mut layouts = knowing(&["0.1.0", "0.2.0"]);
+        layouts.laid_out_by("0.2.0");
+        layouts.back_to("0.1.0");
+        layouts.know("0.1.1");
+        layouts.know("0.2.1");
+        layouts.laid_out_by("0.2.1");
+        layouts.back_to("0.1.1");
+        assert_eq!(layouts.current(), None);
+    }
+
+    #[test]
+    fn what_is_brought_is_older_than_what_was_pushed() {
+        let mut layouts = knowing(&["0.2.0"]);
+        layouts.laid_out_by("0.2.0");
+        layouts.know_first("0.1.0");
+        assert!(layouts.is_too_new_for("0.1.0"));
     }
 
     #[test]

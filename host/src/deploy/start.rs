@@ -27,10 +27,10 @@ fn adopt(next: &mut Known, name: &str, brought: Arc<Version>) {
     if same.is_none() {
         plugin.versions.insert(0, brought.clone());
     }
-    plugin.layouts.know(brought.release());
-    if plugin.layouts.current().is_none() {
-        plugin.has_changed(&brought, CodeChange::None);
-    }
+    plugin.layouts.know_first(brought.release());
+    // Nobody changes tables at a start: they are as it reads them.
+    plugin.layouts.begin();
+    plugin.has_changed(&brought, CodeChange::None);
     plugin.active = Some(same.unwrap_or(brought));
 }
 

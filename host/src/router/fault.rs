@@ -11,7 +11,7 @@ const FUNCTIONS_MAX: usize = 8;
 /// How much of a function's name is shown.
 const NAME_BYTES_MAX: usize = 160;
 /// The crates and functions through which every panic and every call goes. Where they come from, nobody has to be told.
-const MACHINERY: [&str; 14] = [
+const MACHINERY: [&str; 15] = [
     "core::",
     "std::",
     "alloc::",
@@ -27,6 +27,7 @@ const MACHINERY: [&str; 14] = [
     "volley.",
     "volley_internal_",
     "volley_router_handler_",
+    "wasm_pc_f_loop",
 ];
 
 impl Fault {

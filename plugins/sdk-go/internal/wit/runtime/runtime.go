@@ -55,10 +55,10 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 	return place
 }
 
-// What the host has written during the call that it makes, until what points to it is found by the collector.
+// What the host has written, until there are pointers to it by which the collector knows that it is in use.
 var written runtime.Pinner
 
-// Unpin lets go of that.
+// Unpin lets go of that: before a rule is called with what it was given, and after each call of the host's.
 func Unpin() {
 	written.Unpin()
 }
