@@ -24,7 +24,7 @@ struct State {
     known: u64,
     /// The frames of these answers.
     answers: Vec<u8>,
-    /// The worker reads no further call until one is answered.
+    /// The worker reads no further call until there are fewer.
     awaited: bool,
 }
 
@@ -46,19 +46,21 @@ impl Calls {
         self.0.lock().open == 0
     }
 
-    /// Adds what is to be written.
-    pub fn take_answers(&self, out: &mut Vec<u8>) {
+    /// Adds what is to be written; whether the worker waits for the room that this makes, and is to be called.
+    #[must_use]
+    pub fn take_answers(&self, out: &mut Vec<u8>) -> bool {
         let mut state = self.0.lock();
         out.append(&mut state.answers);
-        state.open -= std::mem::take(&mut state.known);
+        let taken = std::mem::take(&mut state.known);
+        state.open -= taken;
+        taken > 0 && std::mem::take(&mut state.awaited)
     }
 
-    /// An answer is known; whether the worker waits for one.
-    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+    /// An answer is known.
+    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.lock();
         write(&mut state.answers);
         state.known += 1;
-        std::mem::take(&mut state.awaited)
     }
 }
 
@@ -95,16 +97,16 @@ impl Call {
 
     fn answer(&mut self, answer: Answer) {
         let Some((asked, socket)) = self.asked.take().zip(self.socket.upgrade()) else { return };
-        let is_awaited = self.calls.put(|out| {
+        self.calls.put(|out| {
             write_text(out, |out| command::answered(out, self.reference.as_deref(), &asked, answer));
         });
         let ((pid, serial), Shared { sessions, limits, .. }) = (self.whose, &*self.shared);
-        if let Some(stream) = Stream::take(sessions, pid, serial) {
-            bare::with_answer(|out| {
-                self.calls.take_answers(out.raw());
-                stream.go_on_for_worker(out, sessions, limits);
-            });
-        }
+        let Some(stream) = Stream::take(sessions, pid, serial) else { return };
+        let is_awaited = bare::with_answer(|out| {
+            let is_awaited = self.calls.take_answers(out.raw());
+            stream.go_on_for_worker(out, sessions, limits);
+            is_awaited
+        });
         if is_awaited {
             socket.call_again();
         }
@@ -115,5 +117,23 @@ impl Drop for Call {
     /// Nobody has told: the server is going down.
     fn drop(&mut self) {
         self.answer(Err(Unrouted::Draining));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of them were known before the worker saw that there was no room, and nobody called it when there was.
+    #[test]
+    fn who_waits_for_room_is_told_when_there_is() {
+        let (calls, mut out) = (Calls::default(), Vec::new());
+        calls.0.lock().open = 2;
+        calls.put(|out| out.push(1));
+        calls.put(|out| out.push(2));
+        assert!(calls.are_full(2));
+        assert!(calls.take_answers(&mut out));
+        assert!(!calls.take_answers(&mut out) && !calls.are_full(2));
+        assert_eq!(out, [1, 2]);
     }
 }

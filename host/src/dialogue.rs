@@ -70,12 +70,13 @@ impl Dialogue {
         self.now.as_ref().is_some_and(|now| !now.unread.is_empty())
     }
 
-    /// Adds what is to be written; whether it is the last.
-    pub fn say(&mut self, to: &mut Vec<u8>) -> bool {
+    /// Adds what is to be written; whether it is the last. If that makes room for which calls wait, the socket's worker is
+    /// called.
+    pub fn say(&mut self, to: &mut Vec<u8>, socket: &Socket) -> bool {
         let Some(now) = &mut self.now else { return false };
         to.append(&mut now.out);
-        if let Some(calls) = now.calls.as_ref().filter(|_| !now.is_last) {
-            calls.take_answers(to);
+        if now.calls.as_ref().filter(|_| !now.is_last).is_some_and(|calls| calls.take_answers(to)) {
+            socket.call_again();
         }
         now.is_last
     }

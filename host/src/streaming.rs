@@ -147,6 +147,9 @@ impl Streaming {
         self.hear(socket, node);
         if !self.ours && (self.gone || self.dialogue.has_to_write()) {
             self.take_back(socket, node);
+        } else if !self.ours && self.missed {
+            // There was something to write, and somebody else has written it.
+            socket.call_again();
         }
         match (self.ours, self.gone) {
             (false, _) => {
@@ -203,7 +206,12 @@ impl Streaming {
         }
         let went = bare::with_answer(|answer| self.go_on(socket, node, answer));
         match went {
-            Went::Parked => self.ours = false,
+            Went::Parked => {
+                self.ours = false;
+                if self.missed {
+                    socket.call_again();
+                }
+            }
             Went::On => {
                 socket.disown();
                 socket.responding_until(Limits::second_in(node.shared.limits.write_ms));
@@ -236,7 +244,7 @@ impl Streaming {
 
     fn go_on(&mut self, socket: &Arc<Socket>, node: &Node, answer: &mut Answer) -> Went {
         let limits = &node.shared.limits;
-        let is_last = self.dialogue.say(answer.raw());
+        let is_last = self.dialogue.say(answer.raw(), socket);
         self.set_time(socket);
         // Before it is parked: from then on it may be handed over at any moment.
         socket.owe();

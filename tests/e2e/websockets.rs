@@ -141,6 +141,33 @@ fn calls_one_behind_the_other_are_all_answered() {
     assert_eq!(ann.poll(0).raw, r#"{"cursor":500,"messages":[]}"#);
 }
 
+/// A worker that had no room for a call's answer, and one that had an answer to write when more came, were not called again:
+/// the socket was deaf until its next heartbeat.
+#[test]
+fn no_socket_goes_deaf_under_many_calls() {
+    let server = Server::start_plain(&["--limit", "socket_calls_max=2", "--limit", "heartbeat_ms=600000"]);
+    std::thread::scope(|scope| {
+        for socket in 0..8 {
+            let (server, topic) = (&server, format!("ws.deaf-{socket}"));
+            scope.spawn(move || {
+                let session = Session::on(server, &topic);
+                let mut ws = Ws::open(server, &session);
+                for round in 0..150 {
+                    for n in 0..6 {
+                        let call = json!({"ref": n, "publish": {"topic": topic, "data": round}}).to_string();
+                        ws.0.write(Message::text(call)).unwrap();
+                        ws.0.flush().unwrap();
+                    }
+                    let mut answers = 0;
+                    while answers < 6 {
+                        answers += usize::from(ws.hear().get("ref").is_some());
+                    }
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn the_handshake() {
     let server = Server::shared();

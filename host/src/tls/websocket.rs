@@ -107,7 +107,7 @@ impl Conversation<'_> {
     /// Renders what is to be written next; until there is something, it waits.
     fn poll_say(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         bare::with_answer(|answer| {
-            self.is_last = self.dialogue.say(answer.raw());
+            self.is_last = self.dialogue.say(answer.raw(), self.socket);
             self.dialogue.rest();
             if answer.whole().is_empty() && !self.is_last {
                 match ready!(self.consumer.poll_next(answer, context)) {

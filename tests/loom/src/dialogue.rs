@@ -26,7 +26,7 @@ impl Dialogue {
     }
 
     /// Adds it; it is not the last.
-    pub fn say(&mut self, to: &mut Vec<u8>) -> bool {
+    pub fn say(&mut self, to: &mut Vec<u8>, _: &Socket) -> bool {
         to.append(&mut self.0);
         false
     }
