@@ -2,8 +2,10 @@
 //! order, each message is written once and in order, what the worker has to say is said, and the stream is parked again
 //! or ended, once.
 
-use crate::{ALL, ask_now, both, explore, node, open, volley};
+use crate::{ALL, ask_now, both, explore, node, node_of, open, volley};
 use loom::thread;
+use volley_loom::event::Unrouted;
+use volley_loom::limits::Limits;
 use volley_loom::pid::Pid;
 use volley_loom::session::ExitReason;
 use volley_loom::socket::Socket;
@@ -100,6 +102,30 @@ fn the_worker_has_something_to_say_meanwhile() {
         heard(&socket)
     });
     both(&outcomes, [["1:a", "pong"], ["pong", "1:a"]].map(|lines| lines.map(String::from).to_vec()));
+}
+
+/// A worker that was called for what has come finds an answer that is to be written, or no room for another call.
+#[test]
+fn what_comes_while_calls_are_answered_is_heard() {
+    for (calls, room_for) in [(1, 9), (2, 9), (1, 1), (2, 2)] {
+        explore(Some(3), move || {
+            let node = node_of(Limits { socket_calls_max: room_for, ..Limits::default() });
+            let (pid, socket) = (open(&node).pid, Socket::new());
+            let mut stream = listen(&socket, &node, pid, None);
+            let asked: Vec<_> = (0..calls).map(|_| stream.ask()).collect();
+            let lane = thread::spawn(move || asked.into_iter().for_each(|call| call.tell(Err(Unrouted::Draining))));
+            socket.client().send();
+            assert!(stream.work());
+            lane.join().unwrap();
+            assert!(stream.work());
+            assert_eq!(parked(&node), 1, "it waits again");
+            let mut heard = heard(&socket);
+            heard.sort();
+            let mut expected = vec!["answer"; calls];
+            expected.push("pong");
+            assert_eq!(heard, expected);
+        });
+    }
 }
 
 #[test]

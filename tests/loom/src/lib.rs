@@ -20,6 +20,8 @@ extern crate self as tokio;
 
 #[path = "../../../host/src/caller.rs"]
 pub mod caller;
+#[path = "../../../host/src/calls.rs"]
+pub mod calls;
 #[path = "../../../host/src/consumer.rs"]
 pub mod consumer;
 #[path = "../../../host/src/deadlines.rs"]

@@ -113,6 +113,11 @@ pub mod stream {
     pub fn stream_head(_: Form, _: &Response<()>) -> Vec<u8> {
         b"head\n".into()
     }
+
+    /// As it is.
+    pub fn write_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        write(out);
+    }
 }
 
 /// What a poll gets that a full server cannot answer.
@@ -154,5 +159,24 @@ pub mod problem {
         pub fn body(&self) -> Vec<u8> {
             b"503\n".into()
         }
+    }
+}
+
+/// What is asked and answered over a WebSocket.
+pub mod command {
+    use crate::event::Answer;
+
+    /// What an answer refers to.
+    pub type Ref = Option<String>;
+
+    /// What was asked.
+    pub enum Asked {
+        /// That an event be routed.
+        Publish,
+    }
+
+    /// A line.
+    pub fn answered(out: &mut Vec<u8>, _: Option<&str>, _: &Asked, _: Answer) {
+        out.extend_from_slice(b"answer\n");
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::Response;
 use crate::bare::{self, Doing, Turn};
+use crate::calls::Call;
 use crate::dialogue::Dialogue;
 use crate::limits::Limits;
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::protocol::answer::{Answer, Ending};
 use crate::protocol::client;
+use crate::protocol::command::Asked;
 use crate::protocol::stream::stream_head;
 use crate::report::Answered;
 use crate::session::{Form, Owed};
@@ -71,6 +73,13 @@ impl Listening {
             }
         }
         true
+    }
+
+    /// A lane is asked something over it.
+    pub fn ask(&self) -> Call {
+        let Doing::Streaming(streaming) = &self.doing else { panic!("it has ended") };
+        let (calls, whose) = (streaming.dialogue.calls(), (streaming.pid, streaming.serial));
+        Call::new(calls, &self.socket, &self.node.shared, whose, (None, Asked::Publish))
     }
 
     /// Whether its last words are said.
