@@ -45,22 +45,37 @@ pub(crate) struct Notes {
     is_torn: bool,
 }
 
-struct OnKey {
-    table: Arc<Table>,
-    before: Vec<Vec<u8>>,
-    told: Option<Vec<Vec<u8>>>,
+/// What was done with a key of a table, or with a group: something in `of`, which had `before`.
+struct Touch<O, T> {
+    of: Arc<O>,
+    before: T,
+    /// What the rule was told last, if that is not what was before.
+    told: Option<T>,
     reads: bool,
     writes: bool,
     raced: bool,
 }
 
-struct OnGroup {
-    scope: Arc<Scope>,
-    before: Vec<u64>,
-    told: Option<Vec<u64>>,
-    reads: bool,
-    writes: bool,
-    raced: bool,
+type OnKey = Touch<Table, Vec<Vec<u8>>>;
+type OnGroup = Touch<Scope, Vec<u64>>;
+
+impl<O, T: PartialEq> Touch<O, T> {
+    fn new(of: &Arc<O>, seen: T, reads: bool, writes: bool) -> Self {
+        Self { of: of.clone(), before: seen, told: None, reads, writes, raced: false }
+    }
+
+    /// Once more; without the event's own doing there is `of_others`. Whether it has become heavier.
+    fn again(&mut self, seen: T, of_others: &T, reads: bool, writes: bool) -> bool {
+        self.writes |= writes;
+        self.raced |= *of_others != self.before;
+        if !reads {
+            return false;
+        }
+        let is_as_before = seen == self.before;
+        self.reads |= is_as_before;
+        self.told = (!is_as_before).then_some(seen);
+        !is_as_before
+    }
 }
 
 impl Notes {
@@ -138,22 +153,13 @@ impl Notes {
         let bytes = seen.iter().map(Vec::len).sum::<usize>() + key.len() + size_of::<OnKey>();
         let of_others = self.at(moment, self.event);
         let id = (Arc::as_ptr(table).addr(), key.clone());
-        if let Some(touch) = self.tables.get_mut(&id) {
-            touch.writes |= writes;
-            touch.raced |= table.values_before(of_others, key) != touch.before;
-            if !reads {
-                return;
-            }
-            if seen == touch.before {
-                touch.reads = true;
-                touch.told = None;
-            } else {
-                touch.told = Some(seen);
-                self.weigh(bytes);
-            }
+        let is_heavier = if let Some(touch) = self.tables.get_mut(&id) {
+            touch.again(seen, &table.values_before(of_others, key), reads, writes)
         } else {
-            let touch = OnKey { table: table.clone(), before: seen, told: None, reads, writes, raced: false };
-            self.tables.insert(id, touch);
+            self.tables.insert(id, OnKey::new(table, seen, reads, writes));
+            true
+        };
+        if is_heavier {
             self.weigh(bytes);
         }
     }
@@ -171,22 +177,13 @@ impl Notes {
         let id = (Arc::as_ptr(scope).addr(), group.to_vec());
         let seen = members(scope, self.at(moment, NOBODY), group);
         let bytes = size_of_val(&*seen) + group.len() + size_of::<OnGroup>();
-        if let Some(touch) = self.groups.get_mut(&id) {
-            touch.writes |= writes;
-            touch.raced |= members(scope, of_others, group) != touch.before;
-            if !reads {
-                return;
-            }
-            if seen == touch.before {
-                touch.reads = true;
-                touch.told = None;
-            } else {
-                touch.told = Some(seen);
-                self.weigh(bytes);
-            }
+        let is_heavier = if let Some(touch) = self.groups.get_mut(&id) {
+            touch.again(seen, &members(scope, of_others, group), reads, writes)
         } else {
-            let touch = OnGroup { scope: scope.clone(), before: seen, told: None, reads, writes, raced: false };
-            self.groups.insert(id, touch);
+            self.groups.insert(id, OnGroup::new(scope, seen, reads, writes));
+            true
+        };
+        if is_heavier {
             self.weigh(bytes);
         }
     }
@@ -226,7 +223,7 @@ impl Notes {
         let of_others = self.at(now, self.event);
         let mut met = std::mem::take(&mut self.met);
         for ((_, key), touch) in std::mem::take(&mut self.tables) {
-            let OnKey { table, before, told, reads, writes, raced } = touch;
+            let OnKey { of: table, before, told, reads, writes, raced } = touch;
             let raced = raced || (writes && table.values_before(of_others, &key) != before);
             let after = writes.then(|| table.values_right_after(self.event, &key).unwrap_or_else(|| before.clone()));
             let (table, key, before) = (name_of(&table, shared), Term(key), terms(before));
@@ -234,7 +231,7 @@ impl Notes {
             met.tables.push(TableTouch { table, key, read: reads, before, told, after, raced });
         }
         for ((_, group), touch) in std::mem::take(&mut self.groups) {
-            let OnGroup { scope, before, told, reads, writes, raced } = touch;
+            let OnGroup { of: scope, before, told, reads, writes, raced } = touch;
             let raced = raced || (writes && members(&scope, of_others, &group) != before);
             let after = writes.then(|| with(&before, scope.changed_by(self.event, &group)));
             let (scope, group) = (scope_name(&scope, shared), Term(group));
