@@ -239,8 +239,8 @@ export class Volley extends EventTarget {
     if (!this.#opened.session) return;
     // Best effort, also by a page that is being left: a session that nobody hears of ends by itself.
     const headers = { "Volley-Session": this.#opened.session };
-    const ending = fetch(this.#url("v1/sessions"), { method: "DELETE", headers, keepalive: true });
-    await ending.then((response) => response.arrayBuffer()).catch(() => {});
+    const said = { method: "DELETE", headers, keepalive: true };
+    await request(this.#url("v1/sessions"), said, CALL_MS, undefined, json).catch(() => {});
   }
 
   [Symbol.asyncIterator]() {

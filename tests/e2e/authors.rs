@@ -1,6 +1,7 @@
 //! What authors of rules do: `volley plugin new`, `check` and `inspect`. Recorded events are in `rehearsals`.
 
 use crate::client::{Session, publish};
+use crate::ending::InTime as _;
 use crate::guests::{self, edited};
 use crate::harness::{Scratch, Server, run, target, volley, workspace};
 use crate::operator::{component_file, named};
@@ -29,7 +30,7 @@ fn a_new_rule_works_from_its_first_line_to_a_chat() {
     let volley = |arguments: &[&str]| {
         let mut volley = volley();
         volley.args(arguments).env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
-        volley.output().expect("volley")
+        volley.output_in_time().expect("volley")
     };
     let component = format!("{rule}/parlour.wasm");
     let built = done(&volley(&["plugin", "build", &rule, "-o", &component]));

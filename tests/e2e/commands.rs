@@ -1,6 +1,7 @@
 //! What all commands share: which server they mean, with which token, how they fail, help; and looking at a real server.
 
 use crate::client::Session;
+use crate::ending::{InTime as _, ended_in_time};
 use crate::harness::{Scratch, Server, volley, wait_until};
 use crate::rooms::{enter, say};
 use crate::stub::{Answer, Stub};
@@ -28,7 +29,7 @@ fn what_takes_long_says_so() {
     let line = said.next().expect("a line").expect("UTF-8");
     assert!(line.starts_with("activating chat 222222 ... "), "{line}");
     drop(sender);
-    assert_eq!(child.wait().expect("an end").code(), Some(0));
+    assert_eq!(ended_in_time(child).status.code(), Some(0));
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn the_token_is_found_where_serve_wrote_it_and_sent_nowhere_else() {
         let mut command = volley();
         command.args(["plugin", "purge", "chat", "--admin", &stub.address]).args(arguments);
         command.env("XDG_RUNTIME_DIR", runtime.path()).envs(environment.iter().copied());
-        command.output().expect("volley")
+        command.output_in_time().expect("volley")
     };
     let said = failed(&purge(&[], &[]));
     assert!(said.contains("admin token is needed") && said.contains("--token-file"), "{said}");
@@ -89,7 +90,7 @@ fn the_token_is_found_where_serve_wrote_it_and_sent_nowhere_else() {
         .args(["plugin", "purge", "chat", "--admin", &format!("http://other.invalid:{port}")])
         .env("XDG_RUNTIME_DIR", runtime.path())
         .env("http_proxy", format!("http://{}", proxy.address))
-        .output()
+        .output_in_time()
         .expect("volley");
     failed(&output);
     assert_eq!(proxy.last("POST").header("authorization"), None);
@@ -169,7 +170,7 @@ fn every_command_teaches_by_example() {
 #[test]
 fn shells_are_told_the_commands() {
     for (shell, words) in [("bash", "complete -F"), ("zsh", "#compdef volley"), ("fish", "complete -c volley")] {
-        let script = done(&volley().args(["completions", shell]).output().expect("volley"));
+        let script = done(&volley().args(["completions", shell]).output_in_time().expect("volley"));
         assert!(script.contains(words) && script.contains("rollback"), "{shell}");
     }
     assert_eq!(crate::harness::run(&["completions", "tcsh"]).status.code(), Some(2));

@@ -1,5 +1,6 @@
 //! The conversation that `volley serve` prints to be pasted into two terminals, run through the real curl.
 
+use crate::ending::InTime as _;
 use crate::harness::{Server, say, wait_until};
 use crate::http::PATIENCE;
 use crate::shell::Terminal;
@@ -78,7 +79,7 @@ fn where_to_look_next_is_there() {
     let links = printed.split_whitespace().filter(|word| word.contains("127.0.0.1") && !word.contains('='));
     let mut looked = 0;
     for link in links.filter(|link| link.contains(&server.admin)) {
-        let output = Command::new("curl").args(["-sf", link]).output().expect("curl");
+        let output = Command::new("curl").args(["-sf", link]).output_in_time().expect("curl");
         assert!(output.status.success() && !output.stdout.is_empty(), "{link}");
         looked += 1;
     }

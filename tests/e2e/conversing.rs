@@ -1,6 +1,7 @@
 //! `volley publish` and `volley poll`: the client protocol from the command line.
 
 use crate::client::Session;
+use crate::ending::ended_in_time;
 use crate::harness::{Scratch, Server, volley, wait_until};
 use crate::stub::{Answer, Stub};
 use crate::terminal::{done, failed, stderr};
@@ -22,7 +23,7 @@ fn publish(server: &str, arguments: &[&str], input: &[u8]) -> Output {
         .expect("volley");
     // One that reads nothing may be gone already.
     let _ = child.stdin.take().expect("piped").write_all(input);
-    child.wait_with_output().expect("what it said")
+    ended_in_time(child)
 }
 
 /// A running `volley poll`.
@@ -58,7 +59,7 @@ impl Poll {
 
     fn end(mut self) -> Output {
         assert!(self.lines.next().is_none(), "it says more");
-        self.child.wait_with_output().expect("what it said")
+        ended_in_time(self.child)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `volley doctor`: this very machine, and machines that are made up; its advice, applied.
 
+use crate::ending::InTime as _;
 use crate::harness::{Scratch, run, say, volley_path};
 use crate::terminal::{done, stderr, stdout};
 use serde_json::{Value, json};
@@ -196,7 +197,7 @@ fn advice_that_is_followed_in_a_network_namespace_makes_it_well() {
     let path = folder.file("fix", &fix);
     let may = Command::new("unshare")
         .args(["-n", "-m", "sh", "-c", "mount -t tmpfs none /etc/sysctl.d && sysctl -V"])
-        .output();
+        .output_in_time();
     if !may.is_ok_and(|output| output.status.success()) {
         say(
             "SKIPPED: no network namespace here (it takes root, unshare and sysctl); the made-up machine stands for it",
@@ -207,7 +208,8 @@ fn advice_that_is_followed_in_a_network_namespace_makes_it_well() {
         say("SKIPPED: this machine's backlogs and ports are enough already");
         return;
     }
-    let output = Command::new("unshare").args(["-n", "-m", "sh", "-c", &script, "sh"]).arg(folder.path()).output();
+    let output =
+        Command::new("unshare").args(["-n", "-m", "sh", "-c", &script, "sh"]).arg(folder.path()).output_in_time();
     let output = output.expect("unshare");
     let after = checked(&output);
     for name in scoped {

@@ -3,6 +3,7 @@
 //! `VOLLEY_TEST_KILLS=N` says how often a server is killed amid writes, and amid code changes (8).
 
 use crate::client::{events, publish, try_publish};
+use crate::ending::InTime as _;
 use crate::guests::{self, reversible};
 use crate::harness::{Scratch, Server, TOPIC_ONLY, run, volley, wait_until};
 use crate::http::{Connection, get, post};
@@ -301,7 +302,7 @@ fn a_damaged_file_is_told_and_left_as_it_is() {
     let started = volley()
         .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-no-token"])
         .args(["--config", &config, "--data", place.data().to_str().expect("UTF-8")])
-        .output()
+        .output_in_time()
         .expect("it runs");
     assert_eq!(started.status.code(), Some(1));
     let said = String::from_utf8_lossy(&started.stderr);

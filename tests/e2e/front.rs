@@ -1,6 +1,7 @@
 //! An nginx in front of a server, with the configuration that `volley doctor` prints. `.ci/run` installs nginx;
 //! `VOLLEY_TEST_NGINX` says that it is there, and that a test which does not find it fails.
 
+use crate::ending::InTime as _;
 use crate::harness::{Scratch, Server, run, say, wait_until};
 use crate::terminal::done;
 use std::collections::BTreeSet;
@@ -84,7 +85,8 @@ impl Front {
     /// As an operator does it after a change of its configuration.
     #[track_caller]
     pub(crate) fn reload(&self) {
-        let told = Command::new(&self.program).args(["-e", "stderr", "-c", &self.config, "-s", "reload"]).output();
+        let told =
+            Command::new(&self.program).args(["-e", "stderr", "-c", &self.config, "-s", "reload"]).output_in_time();
         let told = told.expect("nginx");
         assert!(told.status.success(), "{told:?}");
     }

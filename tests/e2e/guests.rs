@@ -1,5 +1,6 @@
 //! The rules under test, built from source once in each test run.
 
+use crate::ending::InTime as _;
 use crate::harness::{say, target, volley, workspace};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -101,7 +102,8 @@ fn build(folder: &str, name: &str) -> Result<PathBuf, String> {
     std::fs::create_dir_all(built.parent().expect("a folder")).expect("target/guests");
     say(&format!("building the rule under test {name} from source (the first time takes a minute) ..."));
     let started = Instant::now();
-    let output = volley().args(["plugin", "build"]).arg(&source).arg("-o").arg(&built).output().expect("volley plugin");
+    let output =
+        volley().args(["plugin", "build"]).arg(&source).arg("-o").arg(&built).output_in_time().expect("volley plugin");
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{} could not be built:\n{said}", source.display()));

@@ -2,6 +2,7 @@
 //! a terminal, every diff made in its file, and what is shown behind them is what came. Commands in running text are among
 //! those of the blocks, and the limits are those of the server.
 
+use crate::ending::InTime as _;
 use crate::harness::{
     Scratch, address, run, say, target, unconfigured, volley, volley_path, with_programs_of, workspace,
 };
@@ -249,7 +250,7 @@ fn commands_in_running_text_are_among_those_that_are_run() {
 #[test]
 fn limits_are_those_of_the_server() {
     let page = std::fs::read_to_string(workspace().join(GUIDE)).expect("the guide");
-    let help = volley().args(["serve", "--help"]).output().expect("volley");
+    let help = volley().args(["serve", "--help"]).output_in_time().expect("volley");
     let help = String::from_utf8_lossy(&help.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
     let (_, table) = page.split_once("| limit | default |").expect("the table");
     let rows: Vec<Vec<&str>> = table

@@ -1,5 +1,6 @@
 //! Real servers for tests: each on ports of its own, ended with its test, its log shown when the test fails.
 
+use crate::ending::InTime as _;
 use crate::guests;
 use crate::http::{Connection, PATIENCE, call, get};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -44,25 +45,11 @@ pub(crate) fn address(ready: &str, key: &str) -> Option<String> {
     words.find(|(name, _)| *name == key).map(|(_, address)| address.to_owned())
 }
 
-/// Runs the program to its end, which is expected to come soon.
+/// Runs the program to its end.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    let mut child = volley()
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|wrong| panic!("{}: {wrong}", volley_path().display()));
-    let started = Instant::now();
-    while child.try_wait().expect("wait").is_none() {
-        if started.elapsed() > PATIENCE {
-            let _ = child.kill();
-            panic!("volley {arguments:?} does not end: {:?}", child.wait_with_output());
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
-    child.wait_with_output().expect("what it said")
+    let output = volley().args(arguments).output_in_time();
+    output.unwrap_or_else(|wrong| panic!("{}: {wrong}", volley_path().display()))
 }
 
 pub(crate) fn volley_path() -> &'static Path {

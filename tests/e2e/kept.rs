@@ -3,6 +3,7 @@
 
 use crate::client::{Session, publish};
 use crate::contract::Asker;
+use crate::ending::InTime as _;
 use crate::guests;
 use crate::harness::{Scratch, Server, TOPIC_ONLY, in_path, run, say, wait_until, workspace};
 use crate::http::{call, delete, get, post};
@@ -171,7 +172,7 @@ impl Published {
 
     fn git(&self, arguments: &[&str]) {
         let identity = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"];
-        let output = self.command("git").args(identity).args(arguments).output().expect("git");
+        let output = self.command("git").args(identity).args(arguments).output_in_time().expect("git");
         assert!(output.status.success(), "git {arguments:?}: {output:?}");
     }
 
@@ -187,7 +188,7 @@ impl Published {
     }
 
     fn check(&self) -> Output {
-        self.command("bash").arg(self.path(".ci/published")).output().expect("bash")
+        self.command("bash").arg(self.path(".ci/published")).output_in_time().expect("bash")
     }
 
     #[track_caller]
@@ -199,7 +200,7 @@ impl Published {
 }
 
 fn digest(path: &Path) -> String {
-    let output = Command::new("sha256sum").arg(path).output().expect("sha256sum");
+    let output = Command::new("sha256sum").arg(path).output_in_time().expect("sha256sum");
     String::from_utf8_lossy(&output.stdout[..64]).into_owned()
 }
 

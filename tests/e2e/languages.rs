@@ -6,6 +6,7 @@
 //! must clang where `VOLLEY_TEST_CLANG` is set, as `.ci/run` does.
 
 use crate::client::{Session, events, publish};
+use crate::ending::{InTime as _, ended_in_time};
 use crate::harness::{Scratch, Server, TOPIC_ONLY, say, volley, with_programs_of, workspace};
 use crate::http::{Response, call, post};
 use crate::terminal::done;
@@ -40,7 +41,7 @@ fn at_the_same_time(rule: &Path) {
     let build = || volley().args(["plugin", "check"]).arg(rule).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let builds: Vec<_> = (0..8).map(|_| build().expect("volley")).collect();
     for build in builds {
-        assert!(done(&build.wait_with_output().expect("it ends")).contains("it fits"));
+        assert!(done(&ended_in_time(build)).contains("it fits"));
     }
 }
 
@@ -92,7 +93,7 @@ fn what_was_found_in_the_sdk_for_go() {
     let mut command = volley();
     with_tools(&mut command, Some(&tools));
     command.args(["plugin", "test", "--events", &events, "--limit", "route_ms_max=20000"]).arg(rule.path());
-    assert!(done(&command.output().expect("volley")).contains("6 compared"));
+    assert!(done(&command.output_in_time().expect("volley")).contains("6 compared"));
 }
 
 /// It was told that it had answered with nothing, and an error without words had none at all.
@@ -129,8 +130,12 @@ fn a_rule_in_javascript_may_be_async_and_throws_what_it_likes() {
 fn fails(name: &str, text: &str, path: &str) -> String {
     let rule = Scratch::new();
     rule.file(name, text);
-    let output =
-        volley().args(["plugin", "build"]).arg(rule.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
+    let output = volley()
+        .args(["plugin", "build"])
+        .arg(rule.path())
+        .env("PATH", path)
+        .env_remove("VIRTUAL_ENV")
+        .output_in_time();
     let output = output.expect("volley plugin");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -154,8 +159,12 @@ fn what_is_missing_is_named_with_what_helps() {
     let python = Scratch::new();
     python.file("pyproject.toml", "");
     python.file("rule.py", "");
-    let built =
-        volley().args(["plugin", "build"]).arg(python.path()).env("PATH", path).env_remove("VIRTUAL_ENV").output();
+    let built = volley()
+        .args(["plugin", "build"])
+        .arg(python.path())
+        .env("PATH", path)
+        .env_remove("VIRTUAL_ENV")
+        .output_in_time();
     let said = built.expect("volley plugin").stderr;
     assert!(String::from_utf8_lossy(&said).contains("pip install componentize-py"), "{}", said.escape_ascii());
 }
@@ -236,7 +245,8 @@ fn build(source: &Path, language: &str, tools: Option<&Path>) -> PathBuf {
     }
     with_tools(&mut command, tools);
     let started = Instant::now();
-    let built = command.args(["plugin", "build"]).arg(&folder).arg("-o").arg(&target).output().expect("volley plugin");
+    let built =
+        command.args(["plugin", "build"]).arg(&folder).arg("-o").arg(&target).output_in_time().expect("volley plugin");
     assert!(built.status.success(), "{}:\n{}", source.display(), String::from_utf8_lossy(&built.stderr));
     let size = std::fs::metadata(&target).expect("the component").len();
     say(&format!("built {language}-{rule}, {size} bytes, in {:.1} s", started.elapsed().as_secs_f64()));
@@ -248,7 +258,9 @@ fn build_as(folder: &Path, name: &str, tools: &Path) -> PathBuf {
     let target = crate::guests::file(name);
     let mut command = volley();
     with_tools(&mut command, Some(tools));
-    done(&command.args(["plugin", "build"]).arg(folder).arg("-o").arg(&target).output().expect("volley plugin"));
+    done(
+        &command.args(["plugin", "build"]).arg(folder).arg("-o").arg(&target).output_in_time().expect("volley plugin"),
+    );
     target
 }
 
@@ -267,7 +279,7 @@ fn a_new_one(language: &str, tools: Option<&Path>) {
         &volley()
             .args(["plugin", "new", "tea-room", "--lang", language, "--dir"])
             .arg(&folder)
-            .output()
+            .output_in_time()
             .expect("volley"),
     );
     // Engines are slow to begin with, on machines that have other things to do.
@@ -275,7 +287,7 @@ fn a_new_one(language: &str, tools: Option<&Path>) {
     for (command, words) in [("test", "tests/events.jsonl: ok, "), ("check", "rule      tea-room ")] {
         let mut volley = volley();
         with_tools(&mut volley, tools);
-        let said = done(&volley.args(["plugin", command, rule.trim()]).args(patient).output().expect("volley"));
+        let said = done(&volley.args(["plugin", command, rule.trim()]).args(patient).output_in_time().expect("volley"));
         assert!(said.contains(words), "{language}: {said}");
     }
 }

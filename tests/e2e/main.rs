@@ -15,6 +15,7 @@
 mod browser; // headless Chromium, clicked and typed into
 mod client; // sessions, publishing and polling, in the words of the protocol
 mod crowd; // thousands of clients in one thread
+mod ending; // programs that have to end
 mod front; // an nginx in front of a server
 mod guests; // the rules under test, built once in each run
 mod harness; // servers that start on free ports and end with their test

@@ -1,5 +1,6 @@
 //! Operators' commands that change something: what they send, what they print, how they fail. A stub speaks the admin API.
 
+use crate::ending::ended_in_time;
 use crate::harness::{Scratch, volley};
 use crate::stub::{Answer, Stub};
 use crate::terminal::{NEW, OLD, admin, admin_that, done, failed, operate, operate_with, stderr};
@@ -166,7 +167,7 @@ fn logs_come_as_they_are_written() {
     assert_eq!(stub.last("GET").query, "lines=7&follow=1");
     drop(sender);
     assert!(shown.next().is_none());
-    assert_eq!(child.wait().expect("an end").code(), Some(0));
+    assert_eq!(ended_in_time(child).status.code(), Some(0));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `volley record`: what becomes of a trace whatever happens to the command, its file and the server.
 
 use crate::client::publish;
+use crate::ending::{InTime as _, ended_in_time};
 use crate::harness::{Scratch, Server, volley, wait_until};
 use crate::http::{delete, get};
 use crate::operator::{Operator, done, refused};
@@ -48,7 +49,7 @@ fn is_interrupted_by(signal: &str) {
     publish(&server, "b.a", &json!(1));
     let interrupted = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(interrupted.expect("kill").success());
-    let output = child.wait_with_output().expect("it ends");
+    let output = ended_in_time(child);
     assert_eq!(terminal::done(&output), "");
     let said = stderr(&output);
     assert!(said.starts_with("recording topic; ") && said.contains("\n1 event, "), "{said}");
@@ -86,7 +87,7 @@ fn what_a_full_disk_has_no_room_for_stays_at_the_server() {
         .args(["record", "topic", "--seconds", "0", "--admin", &server.admin])
         .stdout(full)
         .stderr(Stdio::piped())
-        .output()
+        .output_in_time()
         .expect("volley");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("the server still has the recording"), "{}", stderr(&output));
@@ -122,7 +123,7 @@ fn what_was_recorded_is_there_though_the_server_goes_down() {
     publish(&server, "a.b", &json!("before"));
     wait_for_events(&file, 1);
     server.terminate();
-    let output = child.wait_with_output().expect("it ends");
+    let output = ended_in_time(child);
     let said = failed(&output);
     assert!(said.contains("the recording broke off") && said.contains("has 1 event"), "{said}");
     assert_eq!(events(&std::fs::read_to_string(&file).expect("the trace")).len(), 1);
@@ -141,7 +142,7 @@ fn somebody_elses_recording_is_neither_mixed_in_nor_removed() {
     done(&operator.call(delete(operator.path("/record"))), &[204]);
     record(&operator, &json!({}));
     publish(&server, "a.b", &json!("theirs"));
-    let said = failed(&child.wait_with_output().expect("it ends"));
+    let said = failed(&ended_in_time(child));
     assert!(said.contains("the recording broke off"), "{said}");
     assert_eq!(events(&std::fs::read_to_string(&file).expect("the trace")).len(), 1);
     done(&operator.call(get(operator.path("/record"))), &[200]);

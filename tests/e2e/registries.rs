@@ -1,6 +1,7 @@
 //! Components in OCI registries: Debian's `docker-registry` where it is installed, and always a small one that speaks
 //! the same part of the protocol.
 
+use crate::ending::InTime as _;
 use crate::harness::{Scratch, say, volley, wait_until};
 use crate::stub::{Answer, Call, Stub};
 use crate::terminal::{done, failed, operate, stderr, stdout};
@@ -125,7 +126,7 @@ fn component(folder: &Scratch) -> (PathBuf, Vec<u8>) {
 /// Runs `volley plugin …` without anybody's login.
 fn plugin(arguments: &[&str]) -> Output {
     let folder = Scratch::new();
-    volley().arg("plugin").args(arguments).env("DOCKER_CONFIG", folder.path()).output().expect("volley")
+    volley().arg("plugin").args(arguments).env("DOCKER_CONFIG", folder.path()).output_in_time().expect("volley")
 }
 
 fn a_component_comes_back_as_it_went(registry: &str) {
@@ -200,12 +201,12 @@ fn a_registry_that_wants_a_login_gets_that_of_docker() {
     };
     let (file, _) = component(&folder);
     let push = ["plugin", "push", &format!("oci://{}/rules/topic:1", registry.address), file.to_str().expect("UTF-8")];
-    let stranger = volley().args(push).env("DOCKER_CONFIG", folder.path()).output().expect("volley");
+    let stranger = volley().args(push).env("DOCKER_CONFIG", folder.path()).output_in_time().expect("volley");
     let said = failed(&stranger);
     assert!(said.contains(&format!("docker login {}", registry.address)), "{said}");
     let login = json!({"auths": {&registry.address: {"auth": "YW5uOnNlY3JldA=="}}});
     folder.file("config.json", &login.to_string());
-    let output = volley().args(push).env("DOCKER_CONFIG", folder.path()).output().expect("volley");
+    let output = volley().args(push).env("DOCKER_CONFIG", folder.path()).output_in_time().expect("volley");
     assert!(done(&output).contains("sha256:"));
     assert!(!stdout(&output).contains("secret") && !stderr(&output).contains("secret"), "{output:?}");
 }

@@ -1,5 +1,6 @@
 //! Recorded events: what `volley plugin test` plays to a rule, compares, accepts, and strains.
 
+use crate::ending::InTime as _;
 use crate::guests;
 use crate::harness::{Scratch, run, say};
 use crate::terminal::{stderr, stdout};
@@ -111,7 +112,7 @@ fn read_junit(file: &str) -> Option<(usize, usize)> {
     const READS: &str = "import sys, xml.etree.ElementTree as E\nt = E.parse(sys.argv[1])\ns = t.find('testsuite')\n\
         print(len(t.findall('.//testcase')), len(t.findall('.//failure')))\n\
         assert (s.get('tests'), s.get('failures')) == (str(len(s)), str(len(t.findall('.//failure'))))";
-    let Ok(output) = Command::new("python3").args(["-c", READS, file]).output() else {
+    let Ok(output) = Command::new("python3").args(["-c", READS, file]).output_in_time() else {
         say("SKIPPED: there is no python3, whose xml.etree would read the JUnit file");
         return None;
     };

@@ -1,6 +1,7 @@
 //! Certificates, made with the `openssl` command, and clients that speak TLS: HTTP/2 by the crate `h2`, and whatever a test
 //! writes itself.
 
+use crate::ending::InTime as _;
 use crate::harness::{Scratch, Server, wait_until};
 use crate::http::{Connection, PATIENCE};
 use bytes::Bytes;
@@ -58,7 +59,7 @@ impl Authority {
     /// Runs `openssl` in the folder.
     #[track_caller]
     pub(crate) fn openssl(&self, arguments: &[&str]) {
-        let done = Command::new("openssl").args(arguments).current_dir(self.0.path()).output();
+        let done = Command::new("openssl").args(arguments).current_dir(self.0.path()).output_in_time();
         let done = done.expect("the command openssl, of the package of that name");
         assert!(done.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
@@ -280,7 +281,7 @@ pub(crate) async fn wait_for_metric(server: &Server, name: &str, is_right: impl 
 
 /// What curl makes of it: its exit code and what it printed.
 pub(crate) fn curl(arguments: &[&str]) -> (i32, String) {
-    let output = Command::new("curl").args(["-sS", "--max-time", "60"]).args(arguments).output().expect("curl");
+    let output = Command::new("curl").args(["-sS", "--max-time", "60"]).args(arguments).output_in_time().expect("curl");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().expect("an exit code"), said)
 }

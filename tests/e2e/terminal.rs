@@ -1,5 +1,6 @@
 //! An operator for tests: runs commands, and an admin API that answers them as a server with one plugin would.
 
+use crate::ending::ended_in_time;
 use crate::harness::volley;
 use crate::stub::{Answer, Call, Stub};
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ pub(crate) fn operate_with(admin: &str, arguments: &[&str], input: &str) -> Outp
         .expect("volley");
     // A command that reads nothing may be gone already.
     let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-    child.wait_with_output().expect("what it said")
+    ended_in_time(child)
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

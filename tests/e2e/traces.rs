@@ -1,6 +1,7 @@
 //! Traces of a live server: why somebody got something, and what another version would have done.
 
 use crate::client::{Session, publish};
+use crate::ending::InTime as _;
 use crate::guests;
 use crate::harness::{Scratch, Server, volley, wait_until, workspace};
 use crate::http::{delete, get, post};
@@ -46,7 +47,7 @@ pub(crate) fn events(trace: &str) -> Vec<Value> {
 
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    volley().args(arguments).output().expect("volley")
+    volley().args(arguments).output_in_time().expect("volley")
 }
 
 /// What a replay says, which is the same twice.

@@ -1,6 +1,7 @@
 //! `volley plugin test --accept` writes files that somebody else works on, too: all of what came or nothing, and never over
 //! what it has not read.
 
+use crate::ending::{InTime as _, ended_in_time};
 use crate::guests;
 use crate::harness::{Scratch, volley, volley_path, wait_until};
 use crate::rehearsals::{play, room};
@@ -54,7 +55,7 @@ fn a_full_disk_or_an_interruption_leaves_the_file_as_it_was() {
         let limited = format!("ulimit -c 0; ulimit -f {}; {trap}exec \"$0\" \"$@\"", FILE_BYTES_MAX / 512);
         let mut command = Command::new("sh");
         command.args(["-c", &limited]).arg(volley_path()).args(["plugin", "test"]).arg(probe);
-        let output = command.args(["--events", &events, "--accept"]).output().expect("sh");
+        let output = command.args(["--events", &events, "--accept"]).output_in_time().expect("sh");
         let said = stdout(&output) + &stderr(&output);
         assert!(read(&events) == before, "{said}");
         assert_eq!(output.status.code(), is_told.then_some(1), "{said}");
@@ -97,7 +98,7 @@ fn what_is_edited_while_the_rule_is_built_is_played_and_kept() {
     let mut writer = OpenOptions::new().write(true).open(&rule).expect("the rule");
     writer.write_all(&fs::read(guests::probe()).expect("the probe")).expect("write");
     drop((held, writer));
-    let output = child.wait_with_output().expect("what it said");
+    let output = ended_in_time(child);
     assert_eq!(stdout(&output) + &stderr(&output), format!("{events}: 3 steps accepted\n"));
     assert!(read(&events).contains("\"data\": \"edited\", \"expect\": {\"ann\": [\"edited\"]"), "{}", read(&events));
 }
@@ -120,7 +121,7 @@ fn what_is_edited_while_it_is_played_is_left_alone() {
     let edited = read(&edited);
     let mut all = Vec::new();
     File::open(&report).expect("the report").read_to_end(&mut all).expect("read");
-    let output = child.wait_with_output().expect("what it said");
+    let output = ended_in_time(child);
     let said = stdout(&output) + &stderr(&output);
     assert!(output.status.code() == Some(1) && said.contains("it was changed while it was played"), "{said}");
     assert!(said.contains("1 of 1 file stayed as before"), "{said}");

@@ -19,6 +19,12 @@ export function wanted(name) {
 export function test(name, body) {
   nodeTest(name, { timeout: PATIENCE_MS }, async (context) => {
     const opened = [];
+    const close = async () => {
+      // Clients first: they would look for a way that is gone.
+      for (const each of opened.splice(0)) await each.close();
+    };
+    // A test that takes too long has failed, and what it has opened would keep Node from ending.
+    context.signal.addEventListener("abort", () => void close());
     try {
       await body({
         connect: async (url, options) => (opened.push(await connect(url, options)), opened.at(-1)),
@@ -26,8 +32,7 @@ export function test(name, body) {
         context,
       });
     } finally {
-      // Clients first: they would look for a way that is gone.
-      for (const each of opened) await each.close();
+      await close();
     }
   });
 }

@@ -9,6 +9,8 @@ export class Way {
   held = [];
   /** So many answers to publishes are still to be lost on their way back. */
   losing = 0;
+  /** So many have been lost: the server has done what the client will not hear of. */
+  lost = 0;
   /** Requests that came by, as `GET /v1/poll`; their headers and URLs. */
   seen = [];
   #sockets = new Set();
@@ -73,7 +75,10 @@ export class Way {
     const { hostname, port } = this.#target;
     const further = request({ hostname, port, path: asked.url, method: asked.method, headers: asked.headers }, (back) => {
       if (isHeld) return void back.resume();
-      if (isLost) return void answer.destroy();
+      if (isLost) {
+        this.lost += 1;
+        return void answer.destroy();
+      }
       answer.writeHead(back.statusCode, back.headers);
       answer.flushHeaders();
       back.on("error", () => answer.destroy());

@@ -1,5 +1,6 @@
 //! Many who come at once: each is served, and an address has so many connections as it may.
 
+use crate::ending::InTime as _;
 use crate::harness::{Server, wait_until};
 use crate::http::{Connection, get, post};
 use std::net::TcpStream;
@@ -79,7 +80,7 @@ fn a_short_backlog_is_what_was_asked_for() {
     Connection::open(&server.listen).call(&post("/v1/sessions")).expect(201);
     let port = server.listen.rsplit(':').next().expect("a port").to_owned();
     // `ss` shows the backlog of a listener as what it may send.
-    let shown = std::process::Command::new("ss").args(["-Hltn", &format!("sport = :{port}")]).output();
+    let shown = std::process::Command::new("ss").args(["-Hltn", &format!("sport = :{port}")]).output_in_time();
     let shown = String::from_utf8(shown.expect("ss, of iproute2").stdout).expect("UTF-8");
     assert_eq!(shown.split_whitespace().nth(2), Some("3"), "{shown}");
 }

@@ -3,6 +3,7 @@
 use super::issuer::{Issuer, claims, jwks};
 use super::{chmod, secret_file};
 use crate::client::{Published, Session, batch_of, events};
+use crate::ending::ended_in_time;
 use crate::harness::{Scratch, Server, TOPIC_ONLY, run};
 use crate::http::{call, get, post};
 use serde_json::json;
@@ -103,7 +104,7 @@ fn the_commands_show_what_they_are_given() {
     shop.server.wait_for_metric("volley_parked_polls", 1);
     let published = publish(&["--bearer-file", &key]);
     assert!(published.status.success(), "{published:?}");
-    let polled = poll.wait_with_output().expect("what it said");
+    let polled = ended_in_time(poll);
     assert!(String::from_utf8_lossy(&polled.stdout).contains("orders.1"), "{polled:?}");
 }
 
