@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub(crate) trait InTime {
-    /// What `Command::output` returns, in bounded time, with nothing to read.
+    /// What `Command::output` returns, in bounded time, with nothing to read and all three streams its own.
     fn output_in_time(&mut self) -> io::Result<Output>;
 }
 
@@ -47,8 +47,11 @@ fn ended_within(patience: Duration, mut child: Child) -> Output {
         false
     };
     if !is_over(&mut child, Instant::now() + patience) {
-        let _ = Command::new("kill").arg(child.id().to_string()).status();
-        is_over(&mut child, Instant::now() + LAST_WORDS);
+        // Once it was waited for, its PID may be another's.
+        if child.try_wait().expect("wait").is_none() {
+            let _ = Command::new("kill").arg(child.id().to_string()).status();
+            is_over(&mut child, Instant::now() + LAST_WORDS);
+        }
         let _ = child.kill();
         let _ = child.wait();
         let [stdout, stderr] = [stdout, stderr].map(|heard| String::from_utf8_lossy(&heard.so_far()).into_owned());

@@ -68,7 +68,7 @@ fn javascript() {
         Some(tsc) => drop(node.env("VOLLEY_TSC", tsc.canonicalize().expect("a path"))),
         None => say("SKIPPED: the types of examples/client-js; there is no TypeScript (.ci/run installs it)"),
     }
-    let output = node.stdin(Stdio::null()).output_in_time().expect("Node");
+    let output = node.output_in_time().expect("Node");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("fail 0") && !said.contains("pass 0"), "{said}");
@@ -158,7 +158,7 @@ fn readme_snippets() {
             .replace(README_URL, &format!("http://{address}"))
             .replace("https://id.example/token", &format!("http://{}/", id.address));
         let file = folder.file(&format!("snippet-{number}.mjs"), &program);
-        let output = node().expect("Node").arg(file).stdin(Stdio::null()).output_in_time().expect("Node");
+        let output = node().expect("Node").arg(file).output_in_time().expect("Node");
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{snippet}\n{said}");
         let promised = promised(&snippet);
@@ -199,8 +199,7 @@ fn python_readme() {
     let [snippet] = &snippets("examples/client-python/README.md", "python")[..] else { panic!("one snippet") };
     let program = folder.file("snippet.py", &snippet.replace(README_URL, &format!("http://{}", server.listen)));
     let client = workspace().join("examples/client-python");
-    let output =
-        python.arg("-B").arg(program).env("PYTHONPATH", client).stdin(Stdio::null()).output_in_time().expect("Python");
+    let output = python.arg("-B").arg(program).env("PYTHONPATH", client).output_in_time().expect("Python");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(said.lines().collect::<Vec<_>>(), promised(snippet));
@@ -214,8 +213,7 @@ fn rust_readme() {
     assert!(hello.ends_with(snippet), "README.md shows examples/hello.rs");
     let Some(mut hello) = rust_example("hello") else { return };
     let server = Server::start(&[]);
-    let output =
-        hello.arg(format!("http://{}", server.listen)).stdin(Stdio::null()).output_in_time().expect("the example");
+    let output = hello.arg(format!("http://{}", server.listen)).output_in_time().expect("the example");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "{\"text\":\"hello\",\"user\":\"ann\"}\n");
 }

@@ -1,7 +1,7 @@
 //! `volley record`: what becomes of a trace whatever happens to the command, its file and the server.
 
 use crate::client::publish;
-use crate::ending::{InTime as _, ended_in_time};
+use crate::ending::ended_in_time;
 use crate::harness::{Scratch, Server, volley, wait_until};
 use crate::http::{delete, get};
 use crate::operator::{Operator, done, refused};
@@ -32,9 +32,33 @@ fn wait_for_events(file: &Path, count: usize) {
 
 #[test]
 fn the_command_records_until_it_is_interrupted_and_leaves_nothing_behind() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         is_interrupted_by(signal);
     }
+}
+
+#[test]
+fn under_nohup_it_goes_on_when_the_terminal_is_gone() {
+    let (server, folder) = (Server::start_plain(&[]), Scratch::new());
+    let (operator, file) = (Operator::of(&server, "topic"), folder.path().join("a.trace"));
+    let child = std::process::Command::new("nohup")
+        .arg(volley().get_program())
+        .args(["record", "topic", "--admin", &server.admin, "-o", file.to_str().expect("UTF-8")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nohup");
+    wait_until("the recording", || (operator.call(get(operator.path("/record"))).status == 200).then_some(()));
+    let send = |signal: &str| {
+        let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    };
+    send("-HUP");
+    publish(&server, "a", &json!(1));
+    wait_for_events(&file, 1);
+    send("-INT");
+    terminal::done(&ended_in_time(child));
 }
 
 #[track_caller]
@@ -83,12 +107,12 @@ fn what_a_full_disk_has_no_room_for_stays_at_the_server() {
     let server = Server::start_plain(&[]);
     let operator = Operator::of(&server, "topic");
     let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
-    let output = volley()
+    let command = volley()
         .args(["record", "topic", "--seconds", "0", "--admin", &server.admin])
         .stdout(full)
         .stderr(Stdio::piped())
-        .output_in_time()
-        .expect("volley");
+        .spawn();
+    let output = ended_in_time(command.expect("volley"));
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("the server still has the recording"), "{}", stderr(&output));
     done(&operator.call(get(operator.path("/record"))), &[200]);

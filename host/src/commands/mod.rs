@@ -4,6 +4,7 @@
 mod answers;
 mod client;
 mod explain;
+mod interrupts;
 pub(crate) mod layout;
 mod logs;
 mod looks;

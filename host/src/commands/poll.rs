@@ -1,6 +1,7 @@
 //! `volley poll`: a session that joins topics and prints each message on a line, over lost connections and sessions.
 
 use crate::commands::client::{Server, advise, showing};
+use crate::commands::interrupts::Interrupts;
 use crate::commands::layout;
 use crate::http_client::{Answer, CallError, HttpClient, plain};
 use clap::Args;
@@ -9,7 +10,6 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// `poll`.
 #[derive(Args, Debug)]
@@ -71,11 +71,10 @@ struct Follower {
 impl Poll {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut follower = Follower { client: self.server.client()?, bearer: self.server.bearer()?, opened: None };
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut interrupts = Interrupts::catch()?;
         let ended = tokio::select! {
             ended = follower.follow(&self) => ended,
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
+            () = interrupts.next() => Ok(()),
         };
         follower.leave().await;
         ended

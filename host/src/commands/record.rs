@@ -1,9 +1,10 @@
 //! `volley record`: a trace of what a plugin is asked and answers, from a server that runs.
 
+use crate::commands::interrupts::Interrupts;
 use crate::commands::layout;
 use crate::commands::operator::{Operator, advise};
 use crate::commands::plugins::unknown;
-use crate::commands::recording::{Interrupts, Output, Recording};
+use crate::commands::recording::{Output, Recording};
 use crate::topic::Pattern;
 use clap::{Args, ValueEnum};
 use serde_json::json;

@@ -2,6 +2,7 @@
 //! little is lost should the server go down. It is removed there once all of it is on the disk here.
 
 use crate::admin_client::{AdminClient, AdminError};
+use crate::commands::interrupts::Interrupts;
 use crate::commands::layout;
 use crate::http_client::Answer;
 use crate::private;
@@ -11,7 +12,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Between two looks at how it does.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -23,9 +23,6 @@ pub(super) enum Output {
     Stdout,
     File(PathBuf, File),
 }
-
-/// SIGINT and SIGTERM: whoever sends one wants what there is by then.
-pub(super) struct Interrupts(Signal, Signal);
 
 /// One that was begun.
 pub(super) struct Recording<'a> {
@@ -51,20 +48,6 @@ struct Status {
     why: Option<String>,
     began_ms: u64,
     left_out: u64,
-}
-
-impl Interrupts {
-    /// From now on they end nothing by themselves.
-    pub(super) fn catch() -> io::Result<Self> {
-        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
-        }
-    }
 }
 
 impl Output {
