@@ -11,6 +11,8 @@
 //! - The muted may neither `say` nor `tell`; the banned may not join. A session must have joined to do anything.
 //! - A back-end that publishes without a session may do all an op may; in what it says the user is `null`.
 //! - Ops end when the room is empty. Subject, backlog, mutes and bans stay until it has been empty for an hour.
+//! - A text has at most 4,096 bytes (400). Of ops, muted and banned users a room has at most 1,000 each (403). A welcome
+//!   names at most 10,000 members, or 256 KiB of names.
 //! - A room lives on the node that routes its topic, and in memory: a restart of that node ends it.
 //!
 //! A `say` calls the host three times: the user's sessions, then mute and backlog position in one lookup, then one

@@ -8,8 +8,12 @@ use volley_plugin::{Error, Outcome, Pid, Refusal, Scope, Table, log, send_after,
 use crate::message::{Message, Reason};
 use crate::state::{All, BACKLOG_SAYINGS, Entry, Saying, Sessions, Slot, Tag};
 
-/// A welcome names no more members than this: about 200 KB.
+/// A welcome names no more members than this.
 const WELCOME_MEMBERS_MAX: u32 = 10_000;
+/// Nor more than fit into this: names may be long, and have to be escaped.
+const WELCOME_MEMBERS_BYTES_MAX: usize = 256 << 10;
+/// Of each kind in a room: ops, the muted and the banned. The table is all rooms'.
+const MARKS_MAX: u32 = 1_000;
 /// An empty room is forgotten after this.
 const ROOM_IDLE: Duration = Duration::from_hours(1);
 /// How many of a room's objects are deleted in one call.
@@ -55,24 +59,38 @@ impl Room<'_> {
         if banned.is_some() {
             return Err(Refusal::refused("you are banned from this room"));
         }
-        let group = self.group(user);
-        self.sessions.join(&group, [pid])?;
-        let is_new = self.table.insert_new(&self.slot(Tag::Member, user), &Entry::Mark).inspect_err(|_| {
-            self.sessions.leave(&group, [pid]);
-        })?;
-        let members = self.members(WELCOME_MEMBERS_MAX)?;
-        if is_new && members.len() == 1 {
-            self.table.insert(&self.slot(Tag::Op, user), &Entry::Mark)?;
+        let is_new = self.seat(pid, user)?;
+        let came_in = || -> Result<Outcome, Error> {
+            let members = self.members(WELCOME_MEMBERS_MAX)?;
+            if is_new && members.len() == 1 {
+                self.table.insert(&self.slot(Tag::Op, user), &Entry::Mark)?;
+            }
+            if let Some(Entry::Idle(timer)) = idle {
+                timer.cancel();
+                self.table.delete(&self.the(Tag::Idle))?;
+            }
+            let subject = subject.and_then(Entry::into_subject);
+            let backlog = self.backlog(next.and_then(Entry::into_next).unwrap_or(0))?;
+            let welcome = Message::Welcome { members: &members, subject: subject.as_deref(), backlog: &backlog };
+            let outcome = Outcome::new().send(pid, &welcome);
+            Ok(if is_new { outcome.send(subscribers() - pid, &Message::Joined(user)) } else { outcome })
+        };
+        // Who is refused is not in the room.
+        Ok(came_in().inspect_err(|_| self.unseat(pid, user, is_new))?)
+    }
+
+    /// Whether this is its user's first session in the room.
+    fn seat(self, pid: Pid, user: &str) -> Result<bool, Error> {
+        self.sessions.join(&self.group(user), [pid])?;
+        let is_new = self.table.insert_new(&self.slot(Tag::Member, user), &Entry::Mark);
+        is_new.inspect_err(|_| self.unseat(pid, user, false))
+    }
+
+    fn unseat(self, pid: Pid, user: &str, is_new: bool) {
+        self.sessions.leave(&self.group(user), [pid]);
+        if is_new && let Err(why) = self.table.delete(&self.slot(Tag::Member, user)) {
+            log::error!("{user} is named as a member of {}, and is not: {why}", self.topic);
         }
-        if let Some(Entry::Idle(timer)) = idle {
-            timer.cancel();
-            self.table.delete(&self.the(Tag::Idle))?;
-        }
-        let subject = subject.and_then(Entry::into_subject);
-        let backlog = self.backlog(next.and_then(Entry::into_next).unwrap_or(0))?;
-        let welcome = Message::Welcome { members: &members, subject: subject.as_deref(), backlog: &backlog };
-        let outcome = Outcome::new().send(pid, &welcome);
-        Ok(if is_new { outcome.send(subscribers() - pid, &Message::Joined(user)) } else { outcome })
     }
 
     /// A session has left or ended; its user has left when this was its last session in the room.
@@ -114,8 +132,12 @@ impl Room<'_> {
         let all = self.the(Tag::Member);
         let name_at = volley_plugin::Key::to_bytes(&all).len();
         let page = self.table.select(&all, limit)?;
-        let name = |(key, _): (Vec<u8>, _)| String::from_utf8_lossy(&key[name_at..]).into_owned();
-        Ok(page.objects.into_iter().map(name).collect())
+        let mut room = WELCOME_MEMBERS_BYTES_MAX;
+        let names = page.objects.into_iter().map_while(|(key, _)| {
+            room = room.checked_sub(key.len() - name_at)?;
+            Some(String::from_utf8_lossy(&key[name_at..]).into_owned())
+        });
+        Ok(names.collect())
     }
 }
 
@@ -201,6 +223,11 @@ impl Room<'_> {
     }
 
     fn mark(self, tag: Tag, user: &str) -> Result<Outcome, Refusal> {
+        if self.table.select(&self.the(tag), MARKS_MAX)?.objects.len() >= MARKS_MAX as usize {
+            return Err(Refusal::refused(format!(
+                "a room has at most {MARKS_MAX} of each: ops, muted and banned users"
+            )));
+        }
         self.table.insert(&self.slot(tag, user), &Entry::Mark)?;
         Ok(Outcome::new())
     }

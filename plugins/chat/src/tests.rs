@@ -5,6 +5,7 @@ use volley_plugin::testing::Server;
 use volley_plugin::{ExitReason, Pid, Refusal};
 
 use crate::Chat;
+use crate::state::{Entry, Slot, Tag};
 
 const LOBBY: &str = "chat.lobby";
 
@@ -155,6 +156,49 @@ fn a_session_without_a_user_has_its_pid_for_a_name() {
     let nameless = server.open_nameless();
     server.join(LOBBY, nameless).unwrap();
     assert_eq!(server.inbox(ann), [json!({"joined": nameless.to_string()})]);
+}
+
+fn invalid(result: Result<(), Refusal>) -> String {
+    match result {
+        Err(Refusal::Invalid(words)) => words,
+        other => panic!("invalid, not {other:?}"),
+    }
+}
+
+/// Five sayings of a megabyte closed a room: its welcome did not fit into an outcome any more.
+#[test]
+fn the_longest_backlog_fits_into_a_welcome() {
+    let (mut server, [ann]) = lobby(["ann"]);
+    let long = "\u{1}".repeat(4_096);
+    assert!(invalid(say(&mut server, ann, &json!({"say": format!("{long}!")}))).contains("at most 4096 bytes"));
+    assert!(invalid(say(&mut server, ann, &json!({"subject": format!("{long}!")}))).contains("at most 4096 bytes"));
+    assert!(invalid(say(&mut server, ann, &json!({"ban": "x".repeat(256)}))).contains("at most 255 bytes"));
+    say(&mut server, ann, &json!({ "subject": long })).unwrap();
+    for _ in 0..50 {
+        say(&mut server, ann, &json!({ "say": long })).unwrap();
+    }
+    for number in 0..1_100 {
+        let name = format!("{number:04}{}", "\u{1}".repeat(251));
+        let member = Slot { topic: LOBBY, tag: Tag::Member, name: name.as_bytes() };
+        server.rule().table.insert(&member, &Entry::Mark).unwrap();
+    }
+    let bob = server.open("bob");
+    server.join(LOBBY, bob).unwrap();
+    let welcome = &server.inbox(bob)[0]["welcome"];
+    assert_eq!(welcome["backlog"].as_array().unwrap().len(), 50);
+    assert_eq!(welcome["members"].as_array().unwrap().len(), (256 << 10) / 255);
+    assert!(welcome.to_string().len() < 4 << 20, "{}", welcome.to_string().len());
+}
+
+#[test]
+fn a_room_has_so_many_of_the_banned_and_no_more() {
+    let (mut server, [ann]) = lobby(["ann"]);
+    for number in 0..1_000 {
+        say(&mut server, ann, &json!({"ban": number.to_string()})).unwrap();
+    }
+    assert!(refused(say(&mut server, ann, &json!({"ban": "one more"}))).contains("at most 1000"));
+    say(&mut server, ann, &json!({"unban": "7"})).unwrap();
+    say(&mut server, ann, &json!({"ban": "one more"})).unwrap();
 }
 
 #[test]

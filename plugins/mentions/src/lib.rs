@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A user who has no session in any topic of this rule is told later, when the next one joins; the latest mentions are
-//! kept, for a week:
+//! kept, for a week. They are told to the session that joins, so one that is opened with several topics, of which another
+//! rule refuses one, takes them along.
 //!
 //! ```json
 //! {"missed": [{"topic": "room.1", "user": "ann", "text": "@bob, look here"}]}
@@ -17,8 +18,8 @@
 //!
 //! Config, with its defaults: `{"mentions_max": 10, "missed_max": 20}`, users named in one text, and mentions kept for one.
 //!
-//! - A name is letters, digits, `_` and `-` after an `@` that does not stand behind a letter or digit, as in an address.
-//!   Capitals matter. Users with other names, and sessions without a user, can't be named.
+//! - A name is letters, digits, `_` and `-` after an `@` that does not stand behind a letter or digit, as in an address,
+//!   and has 255 bytes at most. Capitals matter. Users with other names, and sessions without a user, can't be named.
 //! - A text of more than 4,096 bytes, or that names more users than `mentions_max`, is a 400. A user that names itself is
 //!   not told. A back-end's `user` is null.
 //! - Whoever may publish in a room may tell anybody what it says there: who that is, tokens and keys say.
@@ -26,8 +27,9 @@
 //! # What is kept
 //!
 //! In the scope `users` each session is in its user's group from its first join until it ends; leaving a room does not
-//! change where it can be reached. The table `missed` is durable, so mentions outlive a restart. It has 100,000 objects
-//! at most; when it is full, mentions of users who are away are dropped, with a line in the log.
+//! change where it can be reached. The table `missed` is durable, so mentions outlive a restart. It has 100,000 objects,
+//! or 256 MiB, at most; when it is full, mentions of users who are away are dropped, with a line in the log. More than 512
+//! KiB of them are told in several joins.
 //!
 //! # What it costs
 //!
@@ -83,13 +85,24 @@ struct Mention {
     text: String,
 }
 
+impl Mention {
+    fn bytes(&self) -> usize {
+        self.topic.len() + self.user.as_ref().map_or(0, String::len) + self.text.len()
+    }
+}
+
 /// The mentions that one user has missed are read at once, so texts are short.
 const TEXT_BYTES_MAX: usize = 4_096;
 /// A set expression has 64 operations at most (`expression_ops_max`): two for each user, and two more.
 const MENTIONS_MAX: usize = 31;
+/// Nobody has a longer one (`user_bytes_max`).
+const NAME_BYTES_MAX: usize = 255;
 /// Of one user. A page of the table is 8 MiB at most.
 const MISSED_MAX: u32 = 1_000;
-const MISSED: Options = Options::ordered_set().durable().ttl(Duration::from_hours(7 * 24)).max_objects(100_000);
+/// In one message: with all of it escaped it is below 4 MiB (`outcome_bytes_max`).
+const TOLD_BYTES_MAX: usize = 512 << 10;
+const MISSED: Options =
+    Options::ordered_set().durable().ttl(Duration::from_hours(7 * 24)).max_objects(100_000).max_bytes(256 << 20);
 
 impl Rule for Mentions {
     fn info() -> Info {
@@ -176,8 +189,10 @@ impl Mentions {
 
     /// A user may join two rooms at once, on two lanes; what both have found is taken by one of them.
     fn tell_missed(&self, user: &str, to: Recipients, outcome: Outcome) -> Result<Outcome, Error> {
-        let mut missed = Vec::new();
-        for (key, _) in self.missed.select(&of(user), MISSED_MAX)?.objects {
+        let (mut missed, mut room) = (Vec::new(), TOLD_BYTES_MAX);
+        for (key, mention) in self.missed.select(&of(user), MISSED_MAX)?.objects {
+            let Some(left) = room.checked_sub(mention.bytes()) else { break };
+            room = left;
             missed.extend(self.missed.take(&key)?);
         }
         Ok(if missed.is_empty() { outcome } else { outcome.send(to, &Message::Missed(&missed)) })
@@ -204,7 +219,7 @@ fn names(text: &str) -> BTreeSet<&str> {
         let name = &text[at + 1..];
         &name[..name.find(|letter| !in_name(letter)).unwrap_or(name.len())]
     });
-    names.filter(|name| !name.is_empty()).collect()
+    names.filter(|name| (1..=NAME_BYTES_MAX).contains(&name.len())).collect()
 }
 
 export_rule!(Mentions);
@@ -229,6 +244,7 @@ mod tests {
             ("@@ann @ @-", &["-", "ann"]),
             ("@Zoë_9-a.", &["Zoë_9-a"]),
             ("@", &[]),
+            (&format!("@{}", "x".repeat(256)), &[]),
         ] {
             assert!(names(text).into_iter().eq(expected.iter().copied()), "{text}: {:?}", names(text));
         }
@@ -246,5 +262,24 @@ mod tests {
         let texts: Vec<_> = missed.as_array().unwrap().iter().map(|mention| mention["text"].clone()).collect();
         assert_eq!(texts, ["@bob 2", "@bob 3", "@bob 4"]);
         assert_eq!(server.rule().missed.size(), 0);
+    }
+
+    /// What was kept did not fit into one outcome, so each join failed, and all of it was lost.
+    #[test]
+    fn more_than_one_message_holds_is_told_in_several_joins() {
+        let mut server = Server::<Mentions>::start(r#"{"missed_max": 200}"#);
+        let text = format!("@bob {}", "\"".repeat(4_000));
+        for _ in 0..200 {
+            server.publish("room", None, &json!({ "say": text }).to_string()).unwrap();
+        }
+        let told: Vec<usize> = (0..3)
+            .map(|_| {
+                let bob = server.open("bob");
+                server.join("room", bob).unwrap();
+                server.inbox(bob).pop().map_or(0, |message| message["missed"].as_array().unwrap().len())
+            })
+            .collect();
+        assert!(told[0] < 200 && told[1] > 0, "{told:?}");
+        assert_eq!(told, [told[0], 200 - told[0], 0]);
     }
 }

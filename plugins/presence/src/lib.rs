@@ -20,15 +20,16 @@
 //! - All routes of the plugin share one list, so they have one config. For another list push the component again, under
 //!   another name.
 //! - A client that is gone without a word is online until its session has lingered out.
-//! - The list names no more than 10,000 users; `more` says how many others are online. A change names no more than 1,000,
-//!   the next ones follow at once.
+//! - The list names no more than 10,000 users, or 512 KiB of names; `more` says how many others are online. A change names
+//!   no more than 1,000, the next ones follow at once.
 //!
 //! # What is kept
 //!
 //! Two scopes of groups: `users` has each user's sessions, `topics` the sessions in each topic. Sessions that end leave
 //! them by themselves, so nobody stays online because an event was lost. The table `announced` has the users that watchers
 //! believe to be online, `changed` those to be looked at again, `armed` that a timer is under way. All of it ends with the
-//! server, as sessions do. When a table is full (a million users), a join is refused.
+//! server, as sessions do. When `changed` is full (a million users), a join is refused; when `announced` is, who comes is
+//! announced once somebody has left.
 //!
 //! # What it costs
 //!
@@ -39,8 +40,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use volley_plugin::{
-    Error, Event, Info, Kind, Options, Outcome, Reach, Refusal, Rule, Scope, Table, config, export_rule, send_after,
-    subscribers,
+    Error, Event, Info, Kind, Options, Outcome, Reach, Refusal, Rule, Scope, Table, config, export_rule, log,
+    send_after, subscribers,
 };
 
 /// Lanes meet here only in steps that may come in any order. Whatever happens to a user, the groups are changed first,
@@ -77,9 +78,11 @@ enum Message {
     Change { joined: Vec<String>, left: Vec<String> },
 }
 
-/// A user's name has 255 bytes at most: so a change is 250 KB at most, and a list, of names as they are, far below 2.5 MB.
+/// A user's name has 255 bytes at most, and six times as many where each has to be escaped: so a change is 1.5 MB at most.
 const CHANGE_USERS_MAX: u32 = 1_000;
 const LIST_USERS_MAX: u32 = 10_000;
+/// With all of it escaped it is below 4 MiB (`outcome_bytes_max`).
+const LIST_BYTES_MAX: usize = 512 << 10;
 const DIFF_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 /// A timer that has not fired this long after its time is lost: its topic was routed elsewhere, or set aside for long.
 const TIMER_LOST: Duration = Duration::from_secs(10);
@@ -161,14 +164,23 @@ impl Presence {
             self.arm(Duration::ZERO)?;
         }
         self.changed.delete_all(page.objects.iter().map(|(user, ())| user.clone()))?;
+        let (online, offline): (Vec<_>, Vec<_>) =
+            page.objects.into_iter().map(name).partition(|user| self.is_online(user));
         let (mut joined, mut left) = (Vec::new(), Vec::new());
-        for user in page.objects.into_iter().map(name) {
-            if self.is_online(&user) {
-                if self.announced.insert_new(&user, &())? {
-                    joined.push(user);
-                }
-            } else if self.announced.delete(&user)? {
+        // Those who leave make room.
+        for user in offline {
+            if self.announced.delete(&user)? {
                 left.push(user);
+            }
+        }
+        for user in online {
+            match self.announced.insert_new(&user, &()) {
+                Ok(true) => joined.push(user),
+                Ok(false) => {}
+                Err(full) => {
+                    log::error!("{user} is online, which is announced when there is room for it: {full}");
+                    self.changed.insert(&user, &())?;
+                }
             }
         }
         if joined.is_empty() && left.is_empty() {
@@ -183,8 +195,14 @@ impl Presence {
 
     fn list(&self) -> Result<Message, Error> {
         let page = self.announced.select("", LIST_USERS_MAX)?;
-        let more = self.announced.size().saturating_sub(page.objects.len() as u64);
-        Ok(Message::List { online: page.objects.into_iter().map(name).collect(), more })
+        let mut room = LIST_BYTES_MAX;
+        let online = page.objects.into_iter().map(name).map_while(|user| {
+            room = room.checked_sub(user.len())?;
+            Some(user)
+        });
+        let online: Vec<_> = online.collect();
+        let more = self.announced.size().saturating_sub(online.len() as u64);
+        Ok(Message::List { online, more })
     }
 }
 
@@ -240,6 +258,23 @@ mod tests {
         server.join("room", bob).unwrap();
         server.wait(Duration::from_secs(1));
         assert_eq!(server.inbox(watcher), [serde_json::json!({"joined": ["ann", "bob"], "left": []})]);
+    }
+
+    /// Each of these names is six times as long once it is escaped; a list of all did not fit into an outcome.
+    #[test]
+    fn a_list_of_long_names_is_cut() {
+        let mut server = Server::<Presence>::start("");
+        for number in 0..3_000 {
+            let user = server.open(&format!("{number:04}{}", "\u{1}".repeat(251)));
+            server.join("room", user).unwrap();
+        }
+        server.wait(Duration::from_secs(2));
+        let watcher = server.open_nameless();
+        server.join("presence.online", watcher).unwrap();
+        let list = server.inbox(watcher).pop().unwrap();
+        let online = list["online"].as_array().unwrap().len() as u64;
+        assert!((2_000..3_000).contains(&online) && list["more"] == 3_000 - online, "{online} and {}", list["more"]);
+        assert!(list.to_string().len() < 4 << 20);
     }
 
     #[test]

@@ -1,15 +1,13 @@
-//! What a queue remembers of its jobs: the objects of the table `jobs`, and their keys.
+//! What a queue remembers of its jobs: where each one is, in the table `jobs`, and under which key.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use volley_plugin::{Key, Pid, Timer};
 
-/// One object. A job has its data, and is either waiting or held.
+/// A job is either waiting or held; what it is about is in the table `data`.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
-    /// Written once, however often the job changes hands.
-    Data(Box<RawValue>),
     Waiting(Waiting),
     Held(Held),
 }
@@ -45,19 +43,23 @@ pub(crate) enum Alarm {
 
 /// What a worker receives.
 #[derive(Serialize)]
-pub(crate) struct Message<'a> {
-    pub(crate) job: &'a str,
+pub(crate) struct Message {
+    pub(crate) job: String,
     pub(crate) attempt: u32,
-    pub(crate) data: &'a RawValue,
+    pub(crate) data: Box<RawValue>,
 }
 
 /// What kind of object it is; its letter stands in the key.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Tag {
-    Data = b'D',
     Waiting = b'W',
     Held = b'H',
+}
+
+/// The key of a job's data, and of those that are dead.
+pub(crate) fn data_key(topic: &str, id: &str) -> Vec<u8> {
+    [topic.as_bytes(), &[0], id.as_bytes()].concat()
 }
 
 /// The key of what a queue has under a name; with an empty one the prefix of all of a kind.

@@ -112,6 +112,30 @@ fn nothing_is_left_of_jobs_that_are_done_or_dead() {
     assert_eq!(server.fire_timers(), 0);
 }
 
+/// The first version had no room left in which a job could change hands, so a full queue stayed full for ever.
+#[test]
+fn a_full_queue_takes_no_more_and_is_worked_at() {
+    let mut server = Server::<Queues>::start(r#"{"jobs_per_worker": 3}"#);
+    for number in 0..crate::JOBS_MAX {
+        put(&mut server, &number.to_string(), &json!(null));
+    }
+    let more = r#"{"put": {"id": "more", "data": null}}"#;
+    server.publish("q", None, more).unwrap_err();
+    let (ann, bob) = (server.open("ann"), server.open("bob"));
+    server.join("q", ann).unwrap();
+    assert_eq!(jobs(&mut server, ann), ["0 1", "1 1", "2 1"]);
+    server.publish("q", None, more).unwrap_err();
+    server.publish("q", ann, r#"{"nack": "0"}"#).unwrap();
+    assert_eq!(jobs(&mut server, ann), ["0 2"]);
+    server.wait(Duration::from_secs(31));
+    assert_eq!(jobs(&mut server, ann).len(), 3, "what is late comes again");
+    server.exit(ann, ExitReason::Normal);
+    server.join("q", bob).unwrap();
+    assert_eq!(jobs(&mut server, bob), ["0 3", "1 2", "2 2"].map(|job| job.replace(" 2", " 3").replace("0 3", "0 4")));
+    server.publish("q", bob, r#"{"ack": "0"}"#).unwrap();
+    server.publish("q", None, more).unwrap();
+}
+
 #[test]
 fn a_config_that_makes_no_sense_is_refused_in_words() {
     for (config, words) in [

@@ -18,12 +18,15 @@ impl Queue<'_> {
         Ok(!self.tables.workers.select(&self.prefix(), 1)?.objects.is_empty())
     }
 
+    /// All of it or, on an error, nothing.
     pub(crate) fn seat(self, pid: Pid, jobs: Vec<String>) -> Result<(), Error> {
-        let worker = Worker { since: self.event, jobs };
-        if worker.jobs.len() < self.tables.config.jobs_per_worker.into() {
-            self.tables.ready.insert(&self.turn(pid, &worker), &pid)?;
+        let (worker, worker_key) = (Worker { since: self.event, jobs }, self.worker_key(pid));
+        self.tables.workers.insert(&worker_key, &worker)?;
+        if worker.jobs.len() >= self.tables.config.jobs_per_worker.into() {
+            return Ok(());
         }
-        self.tables.workers.insert(&self.worker_key(pid), &worker)
+        let has_turn = self.tables.ready.insert(&self.turn(pid, &worker), &pid);
+        has_turn.inspect_err(|_| drop(self.tables.workers.delete(&worker_key)))
     }
 
     pub(crate) fn unseat(self, pid: Pid) -> Result<Option<Worker>, Error> {
@@ -47,7 +50,14 @@ impl Queue<'_> {
     }
 
     pub(crate) fn next_worker(self) -> Result<Option<Pid>, Error> {
-        Ok(self.tables.ready.select(&self.prefix(), 1)?.objects.pop().map(|(_, pid)| pid))
+        loop {
+            let Some((turn, pid)) = self.tables.ready.select(&self.prefix(), 1)?.objects.pop() else { return Ok(None) };
+            if self.tables.workers.get(&self.worker_key(pid))?.is_some() {
+                return Ok(Some(pid));
+            }
+            // A rule was stopped when this one went.
+            self.tables.ready.delete_all([turn])?;
+        }
     }
 
     /// The key in `ready`: who has the fewest jobs first, then who has waited longest.

@@ -10,13 +10,13 @@
 //! - One more is refused (403): `too fast: at most 10 events within 10s`. When the window is over, a user that was
 //!   refused gets `{"throttle":"over"}` on all its sessions that have joined a topic of the rule. As a window begins
 //!   with an event, a user can publish up to twice `events` around the seam of two.
-//! - The count is the user's, over all its sessions and all topics whose routes have the same window. A session without
+//! - The count is the user's, over all its sessions and all topics whose routes have the same config. A session without
 //!   a user counts by itself. A back-end that publishes without a session is not counted.
 //! - Joining and leaving are announced to nobody.
 //!
 //! # What is kept
 //!
-//! In the table `window-MS` one counter a user that has published within the window. A timer deletes it when the window
+//! In the table `window-MS-EVENTS` one counter a user that has published within the window. A timer deletes it when the window
 //! is over; should that timer never fire (the server has no room for one more, or the topic was routed elsewhere), the
 //! counter goes by itself when the user has been quiet for a window and ten seconds. Nothing outlives a restart of the
 //! server, after which everybody starts afresh. When a million users have a counter, others are refused until one goes. In the scope
@@ -104,9 +104,10 @@ impl Rule for Throttle {
     fn init(text: &str) -> Result<Self, String> {
         let limit: Config = config(text)?;
         limit.check()?;
-        // The lifetime of its objects is a table's, not an object's: so routes with another window have another table.
+        // The lifetime of its objects is a table's, not an object's, and a counter stands still at its limit: so routes with
+        // another config have another table.
         let options = Options::set().ttl(limit.window() + TIMER_LATE).max_objects(USERS_MAX);
-        let counts = Table::open(&format!("window-{}", limit.window_ms), options)?;
+        let counts = Table::open(&format!("window-{}-{}", limit.window_ms, limit.events), options)?;
         Ok(Self { limit, counts, users: Scope::open("users", Reach::Node)? })
     }
 
@@ -194,6 +195,19 @@ mod tests {
         server.delay_timers(Duration::from_secs(5));
         server.wait(Duration::from_secs(6));
         assert_eq!(server.inbox(ann).last(), Some(&serde_json::json!({"throttle": "over"})));
+    }
+
+    /// A refused try where less is allowed set the counter back where more is.
+    #[test]
+    fn routes_with_another_config_count_by_themselves() {
+        let mut much = Server::<Throttle>::start(r#"{"events": 10, "window_ms": 60000}"#);
+        let ann = much.open("ann");
+        for number in 0..10 {
+            much.publish("a", ann, &number.to_string()).unwrap();
+        }
+        let little = Throttle::init(r#"{"events": 1, "window_ms": 60000}"#).unwrap();
+        assert_eq!(little.counts.size(), 0);
+        assert_eq!(much.rule().counts.size(), 1);
     }
 
     #[test]
