@@ -268,7 +268,8 @@ fn serve(mut config: Config, dev: Option<Dev>) -> anyhow::Result<()> {
             },
         };
         let server = Server::start(config).await?;
-        print_ready(&server)?;
+        let conversation = workbench.as_ref().map_or(include_str!("conversation.txt").into(), Workbench::conversation);
+        print_ready(&server, &conversation)?;
         if let Some(workbench) = workbench {
             tokio::task::spawn_local(workbench.run(server.deployer.clone()));
         }
@@ -289,9 +290,9 @@ async fn lay_out(dev: Dev, config: &mut Config) -> anyhow::Result<Workbench> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     check_name(&name).map_err(|words| anyhow::anyhow!("the folder {name:?} gives the plugin its name: {words}"))?;
     let topics = if dev.topics.is_empty() { vec![">".parse()?] } else { dev.topics };
-    let mut workbench = Workbench::open(&folder, name)?;
-    let component = workbench.first_build().await;
-    workbench.mount(component, topics, &dev.rule_config, config);
+    let mut workbench = Workbench::open(&folder, name, topics)?;
+    let component = workbench.first_build(&dev.rule_config, &config.limits).await;
+    workbench.mount(component, &dev.rule_config, config);
     Ok(workbench)
 }
 
@@ -318,7 +319,7 @@ fn raise_open_files() -> Option<u64> {
     }
 }
 
-fn print_ready(server: &Server) -> anyhow::Result<()> {
+fn print_ready(server: &Server, conversation: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let tls = server.tls.map(|tls| format!(" tls={tls}")).unwrap_or_default();
     writeln!(out, "volley ready listen={} admin={}{tls}", server.listen, server.admin)?;
@@ -326,6 +327,7 @@ fn print_ready(server: &Server) -> anyhow::Result<()> {
     let token = server.admin_token_file.as_ref().map(|path| format!("\nAdmin token:  {}", path.display()));
     let text = include_str!("ready.txt")
         .replace("{demo}", &demo(server, &url))
+        .replace("{conversation}", conversation)
         .replace("{url}", &url)
         .replace("{admin}", &server.admin.to_string())
         .replace("{token}", &token.unwrap_or_default());

@@ -1,9 +1,11 @@
 //! `volley dev DIR`: builds a rule, serves it, and swaps on each save. What does not compile, or is refused, is
 //! told, and the version before serves on.
 
+use crate::author;
 use crate::changes::Changes;
 use crate::config::{Config, RouteConfig, Source};
 use crate::deploy::{Activation, Deployer};
+use crate::limits::Limits;
 use crate::on_trap::OnTrap;
 use crate::toolchain;
 use crate::topic::Pattern;
@@ -16,12 +18,13 @@ use std::sync::Arc;
 pub struct Workbench {
     folder: PathBuf,
     name: String,
+    topics: Vec<Pattern>,
     changes: Changes,
 }
 
 impl Workbench {
-    /// Of the crate in that folder, as the plugin of that name.
-    pub fn open(folder: &Path, name: String) -> anyhow::Result<Self> {
+    /// Of the crate in that folder, as the plugin of that name, which routes those topics.
+    pub fn open(folder: &Path, name: String, topics: Vec<Pattern>) -> anyhow::Result<Self> {
         let folder = folder.canonicalize().with_context(|| format!("no such folder: {}", folder.display()))?;
         let root = folder.clone();
         let is_source = move |path: &Path| {
@@ -31,13 +34,14 @@ impl Workbench {
             first.is_some_and(|first| !made.contains(&first.as_str()) && !first.starts_with('.'))
         };
         let changes = Changes::below(&folder, RecursiveMode::Recursive, is_source)?;
-        Ok(Self { folder, name, changes })
+        Ok(Self { folder, name, topics, changes })
     }
 
-    /// Builds it; if that fails, again after each change until it succeeds. The compiler says itself what is wrong.
-    pub async fn first_build(&mut self) -> PathBuf {
+    /// Builds it; if that fails, or a server would not take it, again after each change until it succeeds. The compiler says
+    /// itself what is wrong.
+    pub async fn first_build(&mut self, rule_config: &str, limits: &Limits) -> PathBuf {
         loop {
-            match self.build().await {
+            match self.try_out(rule_config, limits).await {
                 Ok(path) => return path,
                 Err(error) => eprintln!("volley dev: {error:#}\nvolley dev: waiting for the next change"),
             }
@@ -45,14 +49,35 @@ impl Workbench {
         }
     }
 
-    /// Puts it into a server's configuration, on those topics.
-    pub fn mount(&self, component: PathBuf, topics: Vec<Pattern>, rule_config: &str, config: &mut Config) {
+    async fn try_out(&self, rule_config: &str, limits: &Limits) -> anyhow::Result<PathBuf> {
+        let (path, config, limits) = (self.build().await?, rule_config.to_owned(), limits.clone());
+        let tried = tokio::task::spawn_blocking(move || author::try_out(&path, &config, &limits).map(|()| path)).await;
+        tried.context("trying it out panicked")?
+    }
+
+    /// Puts it into a server's configuration, on its topics.
+    pub fn mount(&self, component: PathBuf, rule_config: &str, config: &mut Config) {
         config.plugins.insert(self.name.clone(), Source::File(component));
-        for topics in topics {
-            config.routes.retain(|route| route.topics != topics);
+        for topics in &self.topics {
+            config.routes.retain(|route| route.topics != *topics);
             let (plugin, config_text) = (self.name.clone(), rule_config.to_owned());
-            config.routes.push(RouteConfig { topics, plugin, config: config_text, on_trap: OnTrap::Fail });
+            config.routes.push(RouteConfig {
+                topics: topics.clone(),
+                plugin,
+                config: config_text,
+                on_trap: OnTrap::Fail,
+            });
         }
+    }
+
+    /// How to speak to it, where a server shows a conversation with the bundled chat.
+    pub fn conversation(&self) -> String {
+        let patterns = self.topics.iter().map(Pattern::to_string).collect::<Vec<_>>().join(" and ");
+        let topic = self.topics.first().map_or_else(String::new, |first| first.to_string().replace(['*', '>'], "1"));
+        include_str!("dev.txt")
+            .replace("{name}", &self.name)
+            .replace("{patterns}", &patterns)
+            .replace("{topic}", &topic)
     }
 
     /// Swaps on each change.

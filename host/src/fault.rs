@@ -45,6 +45,7 @@ impl FaultKind {
 #[derive(Clone, Debug)]
 pub struct Fault {
     kind: FaultKind,
+    is_answer: bool,
     words: String,
     stack: Vec<String>,
 }
@@ -52,7 +53,12 @@ pub struct Fault {
 impl Fault {
     /// In words.
     pub fn new(kind: FaultKind, words: impl Into<String>) -> Self {
-        Self { kind, words: words.into(), stack: Vec::new() }
+        Self { kind, is_answer: false, words: words.into(), stack: Vec::new() }
+    }
+
+    /// What a call before events has answered itself, such as `init` of a config that it does not take.
+    pub fn answered(words: impl Into<String>) -> Self {
+        Self { is_answer: true, ..Self::new(FaultKind::Init, words) }
     }
 
     /// With the functions that the rule was in, the innermost first.
@@ -76,6 +82,11 @@ impl Fault {
     /// Of which kind.
     pub fn kind(&self) -> FaultKind {
         self.kind
+    }
+
+    /// Whether the rule itself has answered so, and not failed.
+    pub fn is_answer(&self) -> bool {
+        self.is_answer
     }
 
     /// The functions that the rule was in, the innermost first; none when that is not known.

@@ -13,6 +13,10 @@ from wit_world.exports.handler import PluginInfo
 from wit_world.imports import logger
 from wit_world.imports.types import Event, Outcome, Refusal_Invalid, Refusal_Refused
 
+# Found here, it is found when the rule is built.
+if missing := sorted(getattr(rule.Handler, "__abstractmethods__", ())):
+    raise TypeError(f"the rule's Handler has no {', '.join(missing)}")
+
 
 def words(error: BaseException) -> str:
     """What it is and where it was raised, the innermost function first."""
@@ -31,10 +35,10 @@ def words(error: BaseException) -> str:
     return f"{what} ({', '.join(reversed(frames[-3:]))})" if frames else what
 
 
-def told(call: Callable[..., Any], refusals: tuple[type, ...], *arguments: Any) -> Any:
+def told(name: str, refusals: tuple[type, ...], *arguments: Any) -> Any:
     """An export of the rule's, which may raise those refusals on purpose."""
     try:
-        return call(*arguments)
+        return getattr(rule.Handler(), name)(*arguments)
     except BaseException as error:
         if not (type(error) is Err and isinstance(error.value, refusals)):
             logger.log(logger.Level.ERROR, words(error))
@@ -43,13 +47,13 @@ def told(call: Callable[..., Any], refusals: tuple[type, ...], *arguments: Any) 
 
 class Handler(exports.Handler):
     def info(self) -> PluginInfo:
-        return told(rule.Handler().info, ())
+        return told("info", ())
 
     def init(self, config: str) -> None:
-        told(rule.Handler().init, (str,), config)
+        told("init", (str,), config)
 
     def route(self, event: Event) -> Outcome:
-        outcome = told(rule.Handler().route, (Refusal_Refused, Refusal_Invalid), event)
+        outcome = told("route", (Refusal_Refused, Refusal_Invalid), event)
         if not (hasattr(outcome, "deliveries") and hasattr(outcome, "remove")):
             wrong = f"route has to return an Outcome, or to raise an Err with a refusal; it returned {outcome!r}"
             logger.log(logger.Level.ERROR, wrong)

@@ -106,6 +106,8 @@ fn check_refuses_what_a_server_refuses_and_says_all_of_it() {
         (&with(json!({"name": "b", "release": "1", "load_traps": true})), &[], &["can't be loaded: panicked", "[in "]),
         (&with(json!({"name": "b", "release": "1", "init": "error"})), &quick, &["told to fail"]),
         (&with(json!({"name": "b", "release": "1", "init": "loop"})), &quick, &["init_ms_max"]),
+        // That it takes no config so far is one thing, that it fails another.
+        (&with(json!({"name": "b", "release": "1", "init": "loop"})), &quick[..2], &["init_ms_max", "--config gives"]),
     ] {
         let said = code(&check(component, arguments), 1);
         assert!(words.iter().all(|words| said.contains(words)), "{words:?}: {said}");

@@ -2,10 +2,10 @@
 
 use crate::client::{Session, publish};
 use crate::guests::{self, migrating, reversible};
-use crate::harness::Server;
+use crate::harness::{Scratch, Server};
 use crate::http::{delete, post};
 use crate::kept;
-use crate::operator::{Operator, named, refused};
+use crate::operator::{Operator, component_file, named, refused};
 use crate::terminal::{done, operate};
 use serde_json::{Value, json};
 
@@ -162,6 +162,28 @@ fn between_two_builds_of_a_release_nothing_is_changed() {
     operator.activate(&second_build);
     operator.activate(&first);
     assert_eq!(operator.table("counts")["v.b"], "2");
+}
+
+/// The guide said so, and `upgrade` was called all the same if nothing had migrated before: an author who forgot to raise the
+/// version had tables that no later version could read.
+#[test]
+fn of_two_builds_of_the_first_release_neither_migrates() {
+    let (server, operator, _ann) = with_something_left(600_000);
+    let tables = operator.tables();
+    let folder = Scratch::new();
+    let forgotten = json!({"name": "b", "release": "0.1.0", "layout": 2, "upgrade": "error"});
+    let file = component_file(folder.path(), &reversible(&forgotten));
+    let said = done(&operate(&server.admin, &["plugin", "push", "versions", &file, "--activate"]));
+    assert!(
+        said.contains("\nnote: both versions say that they are 0.1.0") && said.contains("raise the version"),
+        "{said}"
+    );
+    assert_eq!(operator.tables(), tables);
+    operator.rollback();
+    let file = component_file(folder.path(), &migrating(&second(&json!({}))));
+    let said = done(&operate(&server.admin, &["plugin", "push", "versions", &file, "--activate"]));
+    assert!(said.contains("\nnote: this version migrates its tables and has no downgrade"), "{said}");
+    assert_ne!(operator.tables()["counts"], tables["counts"], "the second release migrates");
 }
 
 /// It was pushed before a repair of the release whose layout it reads, and was taken for one that does not know it.

@@ -9,7 +9,7 @@ use crate::client::{Session, events, publish};
 use crate::ending::{InTime as _, ended_in_time};
 use crate::harness::{Scratch, Server, TOPIC_ONLY, say, volley, with_programs_of, workspace};
 use crate::http::{Response, call, post};
-use crate::terminal::done;
+use crate::terminal::{done, failed};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -103,6 +103,7 @@ fn a_rule_in_javascript_may_be_async_and_throws_what_it_likes() {
     let folder = tools.join("js/async");
     copy(&workspace().join("examples/rules/js/topic"), &folder);
     let rule = r#"
+        import { Scope } from "volley:router/pg@0.1.0";
         const remove = new BigUint64Array();
         export const handler = {
             info: () => ({ name: "async", version: "0.1.0", description: "" }),
@@ -113,6 +114,8 @@ fn a_rule_in_javascript_may_be_async_and_throws_what_it_likes() {
                 if (words === "refuse") throw { tag: "refused", val: "not today" };
                 if (words === "odd") throw { pid: event.sender, toString() { throw new Error("no words"); } };
                 if (words === "error") throw new Error("late");
+                if (words === "binding") Scope.open("q", "nodes");
+                if (words === "shape") return { deliveries: [{ to: { tag: "all" }, message: { tag: "forward" } }], remove };
                 return { deliveries: [{ to: { tag: "subscribers" }, message: { tag: "forward" } }], remove };
             },
         };"#;
@@ -124,6 +127,45 @@ fn a_rule_in_javascript_may_be_async_and_throws_what_it_likes() {
     assert!(said(&mut ann, "plain.1", "refuse").problem(403).contains("not today"));
     assert!(said(&mut ann, "plain.1", "odd").problem(502).contains("threw {\"pid\":"));
     assert!(said(&mut ann, "plain.1", "error").problem(502).contains("Error: late"));
+    // An error of the bindings is of another realm, and had no words; an answer that they can't take was a bare trap.
+    let binding = said(&mut ann, "plain.1", "binding").problem(502);
+    assert!(binding.contains("\"nodes\" is not one of") && binding.contains("route at rule.js:"), "{binding}");
+    assert!(said(&mut ann, "plain.1", "shape").problem(502).contains("`to` of a delivery is"));
+}
+
+/// It was found with the first event, at a server.
+#[test]
+fn a_function_that_is_missing_is_found_when_a_rule_is_built() {
+    for (language, tool, file, from, to, words) in [
+        (
+            "js",
+            "node_modules/@bytecodealliance/componentize-js",
+            "rule.js",
+            "route(event)",
+            "rout(event)",
+            "no function `route`",
+        ),
+        ("python", "venv/bin/componentize-py", "rule.py", "def route(", "def rout(", "the rule's Handler has no route"),
+        (
+            "python",
+            "venv/bin/componentize-py",
+            "rule.py",
+            "class Handler",
+            "class Handlr",
+            "has no attribute 'Handler'",
+        ),
+    ] {
+        let Some(tools) = tools(language, tool) else { continue };
+        let folder = tools.join(language).join("incomplete");
+        copy(&workspace().join("examples/rules").join(language).join("topic"), &folder);
+        let rule = std::fs::read_to_string(folder.join(file)).expect("the rule");
+        assert!(rule.contains(from), "{rule}");
+        std::fs::write(folder.join(file), rule.replace(from, to)).expect("the rule");
+        let mut command = volley();
+        with_tools(&mut command, Some(&tools));
+        let said = failed(&command.args(["plugin", "build"]).arg(&folder).output_in_time().expect("volley"));
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 /// Builds a rule of one file, with no tools but those that are named.

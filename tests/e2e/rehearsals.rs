@@ -107,6 +107,23 @@ fn what_differs_is_shown_line_by_line_and_fails() {
     assert_eq!((cases, failures), (6, 5), "{xml}");
 }
 
+/// A CI server showed the report of the run before, in which all was well.
+#[test]
+fn a_report_says_it_too_if_nothing_could_be_played() {
+    let folder = Scratch::new();
+    let events = room(&folder, "{\"publish\": \"ann\", \"data\": 1, \"expect\": {\"ann\": [1], \"bob\": [1]}}\n");
+    let report = format!("{events}.xml");
+    let (code, said) = play(&events, &["--junit", &report]);
+    assert_eq!(code, 0, "{said}");
+    std::fs::write(&events, "{\"jion\": \"ann\"}\n").expect("write");
+    let (code, said) = play(&events, &["--junit", &report]);
+    assert!(code == 1 && said.contains("jion"), "{said}");
+    let xml = std::fs::read_to_string(&report).expect("the XML");
+    assert!(xml.contains("errors=\"1\"") && xml.contains("jion"), "{xml}");
+    let Some((cases, failures)) = read_junit(&report) else { return };
+    assert_eq!((cases, failures), (1, 0), "{xml}");
+}
+
 /// How many cases and how many failures a reader of XML finds. None where there is no Python.
 fn read_junit(file: &str) -> Option<(usize, usize)> {
     const READS: &str = "import sys, xml.etree.ElementTree as E\nt = E.parse(sys.argv[1])\ns = t.find('testsuite')\n\
@@ -217,8 +234,13 @@ fn a_file_that_is_wrong_is_told_with_its_place_and_usage_with_2() {
     assert_eq!(usage(&[probe, "--events", &events, "--accept", "--fault"]), Some(2));
     assert_eq!(usage(&[probe, "--events", &events, "--config", "{"]), Some(2));
     let empty = folder.path().to_str().expect("UTF-8");
-    let output = run(&["plugin", "test", empty]);
-    assert!(output.status.code() == Some(1) && stderr(&output).contains("there are no recorded events"), "{output:?}");
+    let test_empty = |words: &str| {
+        let output = run(&["plugin", "test", empty]);
+        assert!(output.status.code() == Some(1) && stderr(&output).contains(words), "{output:?}");
+    };
+    test_empty("holds no rule that can be built");
+    folder.file("rule.c", "");
+    test_empty("there are no recorded events");
     let scratch = Scratch::new();
     let bad = scratch.file("bad.wasm", "no component");
     let output = run(&["plugin", "test", &bad, "--events", &room(&folder, "")]);

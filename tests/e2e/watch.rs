@@ -65,6 +65,15 @@ fn wait_for_log(server: &Server, times: usize, words: &str) {
     }
 }
 
+fn holds_a_component(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries.any(|entry| {
+            let path = entry.expect("an entry").path();
+            path.extension().is_some_and(|extension| extension == "wasm") || holds_a_component(&path)
+        })
+    })
+}
+
 const RULE: &str = r#"
 use volley_plugin::{Event, Info, Kind, Outcome, Refusal, Rule, export_rule, log, subscribers};
 struct Stamp;
@@ -100,13 +109,26 @@ fn a_crate_is_built_again_and_swapped_on_each_save() {
     // The versions of dependencies that are here already.
     std::fs::copy(workspace().join("Cargo.lock"), folder.path().join("Cargo.lock")).expect("the lock file");
     let save = |stamp: &str| std::fs::write(&source, RULE.replace("STAMP", stamp)).expect("save");
-    save("one");
+    std::fs::write(&source, RULE.replace("Ok(Self)", "Err(\"not yet\".to_owned())")).expect("save");
     let config = folder.file("volley.toml", TOPIC_ONLY);
     let mut command = volley();
     command.args(["dev", folder.path().to_str().expect("UTF-8"), "--topics", "dev.>", "--config", &config]);
     command.args(["--admin-no-token", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     let home = Scratch::new();
-    let server = Server::start_slowly_as(command.env("XDG_DATA_HOME", home.path()), BUILT);
+    // The first save builds, and its `init` fails; the next one is well.
+    let server = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let started = Instant::now();
+            while !holds_a_component(&folder.path().join("target")) && started.elapsed() < BUILT {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            save("one");
+        });
+        Server::start_slowly_as(command.env("XDG_DATA_HOME", home.path()), BUILT)
+    });
+    assert!(server.stderr().contains("init failed: not yet\nvolley dev: waiting for the next change"));
+    let conversation = server.wait_for_stdout(|text| text.contains("Ctrl-C"));
+    assert!(conversation.contains("volley poll 'dev.1' --user bob"), "{conversation}");
     let mut ann = Session::on(&server, "dev.room");
     ann.publish("dev.room", &json!(0));
     assert_eq!(ann.poll(0).messages[0]["data"], "one");

@@ -29,7 +29,8 @@ pub struct Check {
     /// A component, or the folder of a rule
     #[arg(value_name = "FILE|DIR")]
     what: PathBuf,
-    /// What its `init` is to take, as JSON [default: null, and what it says to that is no reason to refuse it]
+    /// What its `init` is to take, as JSON [default: null, and if it answers that it does not take that, this is no reason to
+    /// refuse it]
     #[arg(long, value_name = "JSON", value_parser = crate::cli::json)]
     config: Option<String>,
     #[command(flatten)]
@@ -120,11 +121,16 @@ impl Findings {
             Err(fault) => self.mismatches.push(fault.report()),
         }
         let memory = |_: Guest| shared.metrics.of_plugin(&mounted.plugin).memory.get().unsigned_abs();
-        let went = Guest::warm(&mounted, shared).map(memory).map_err(|fault| fault.report());
-        if let (Err(words), true) = (&went, is_asked) {
-            self.mismatches.push(words.clone());
+        let went = Guest::warm(&mounted, shared).map(memory);
+        match &went {
+            Err(fault) if is_asked => self.mismatches.push(fault.report()),
+            Err(fault) if !fault.is_answer() => {
+                self.mismatches
+                    .push(format!("{} (with the config null; --config gives it another one)", fault.report()));
+            }
+            _ => {}
         }
-        self.init = Some(Init { config: mounted.config.clone(), went });
+        self.init = Some(Init { config: mounted.config.clone(), went: went.map_err(|fault| fault.report()) });
     }
 
     /// `push` would send it along.

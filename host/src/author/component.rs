@@ -1,11 +1,11 @@
 //! A component that an author names, by its file or by the folder that it is built from; and running it in this process.
 
 use crate::limits::Limits;
-use crate::router::{Engine, Rule};
+use crate::router::{Engine, Guest, Mounted, Rule};
 use crate::shared::Shared;
 use crate::toolchain;
 use crate::workers::Workers;
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +57,14 @@ pub(super) fn compile(component: &[u8], limits: &Limits) -> anyhow::Result<Resul
     let engine = Engine::new(&Limits { instances_max: INSTANCES_MAX, ..limits.clone() })?;
     let rule = engine.compile(component);
     Ok(rule.map(|rule| Compiled { rule: Arc::new(rule), _engine: engine }))
+}
+
+/// Whether a server would take what was built, as far as that is known without one: it fits, and its `init` takes the config.
+pub(crate) fn try_out(file: &Path, config: &str, limits: &Limits) -> anyhow::Result<()> {
+    let named = Named::find(file)?;
+    let Compiled { rule, _engine } = compile(&named.bytes, limits)?.map_err(|words| anyhow!(words.join("; ")))?;
+    let mounted = Arc::new(Mounted { plugin: "tried".into(), config: config.into(), rule });
+    Guest::warm(&mounted, &nobodys(limits.clone())).map_err(|fault| anyhow!(fault.report())).map(drop)
 }
 
 /// What rules run in: sessions, tables, groups and timers that nobody else has.

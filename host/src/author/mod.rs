@@ -10,6 +10,8 @@ mod new;
 mod rehearsal;
 mod templates;
 
+pub(crate) use component::try_out;
+
 use clap::Subcommand;
 
 /// The commands.

@@ -105,15 +105,25 @@ impl New {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let folder = self.dir.join(&self.name);
         write(&folder, &self.name, self.lang)?;
-        let shown = folder.display();
+        let shown = quoted(&folder.display().to_string());
         eprintln!("{shown} is a rule that works. What now:");
         if let Some(setup) = self.lang.setup() {
             eprintln!("  (cd {shown} && {setup})   # once");
         }
-        eprintln!("  volley plugin test {shown}   # builds it, and plays {shown}/tests/events.jsonl to it");
+        eprintln!("  volley plugin test {shown}   # builds it, and plays its tests/events.jsonl to it");
         eprintln!("  volley dev {shown} --topics '{}.>'   # serves it here, and swaps it on each save", self.name);
         eprintln!("Its README says how it gets to a server.");
-        layout::say(&format!("{shown}\n"))
+        layout::say(&format!("{}\n", folder.display()))
+    }
+}
+
+/// As a shell takes it.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        path.into()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) struct Pushed {
 pub(super) struct Swapped {
     pub(super) current: String,
     pub(super) previous: Option<String>,
+    #[serde(default)]
+    pub(super) notes: Vec<String>,
 }
 
 /// `POST …/purge`.

@@ -196,7 +196,11 @@ fn routed_by(name: &str, swapped: &Swapped) -> String {
         Some(previous) => format!(" (before: {})", layout::version(previous)),
         None => String::new(),
     };
-    format!("{name} is routed by {}{previous}\n", layout::version(&swapped.current))
+    let mut text = format!("{name} is routed by {}{previous}\n", layout::version(&swapped.current));
+    for note in &swapped.notes {
+        let _ = writeln!(text, "note: {}", plain(note));
+    }
+    text
 }
 
 /// Waits until the server shows this version, or a part of its name, as active.

@@ -66,13 +66,15 @@ impl Record {
         let redact: Vec<String> = redact.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
         let body = json!({"events": events, "sample": sample, "redact": redact, "topics": topic.map(|topic| topic.to_string())});
         let path = ["plugins", &name, "record"];
-        let other = "`curl -X DELETE` of the same path ends a recording that nobody waits for any more";
+        let other = format!(
+            "`DELETE /admin/v1/plugins/{name}/record` (with curl) ends a recording that nobody waits for any more"
+        );
         // Before anything is recorded, so that nothing is recorded in vain.
         let (output, interrupts) = (Output::open(output)?, Interrupts::catch()?);
         let begun = client.post(&path, &body).await.map_err(|error| {
             output.discard();
             match error.status() {
-                Some(409) => advise(error, &[(409, other)]),
+                Some(409) => advise(error, &[(409, &other)]),
                 _ => unknown(error),
             }
         })?;

@@ -160,9 +160,21 @@ impl KnownPlugin {
         self.before.as_ref().is_some_and(can)
     }
 
-    /// Whether the tables have the layout of that version already.
-    pub(super) fn is_laid_out_for(&self, version: &Version) -> bool {
-        version.migrates && self.layouts.current() == Some(version.release())
+    /// If the tables have the layout of that version already: why its upgrade is not called.
+    pub(super) fn is_laid_out_for(&self, version: &Version) -> Option<String> {
+        let release = version.release();
+        if !version.migrates {
+            None
+        } else if self.layouts.current() == Some(release) {
+            Some(format!("the tables have the layout of {release} already, so its upgrade was not called"))
+        } else if self.active.as_ref().is_some_and(|active| active.release() == release) {
+            Some(format!(
+                "both versions say that they are {release}, so its upgrade was not called: raise the version if the layout of \
+                 the tables is another one"
+            ))
+        } else {
+            None
+        }
     }
 
     /// What it takes to go from the active version to one that migrates nothing. Of a release that was there before the one that

@@ -30,11 +30,15 @@ const MACHINERY: [&str; 15] = [
     "wasm_pc_f_loop",
 ];
 
+/// Python's.
+const INTERPRETER: &str = "_PyEval_EvalFrameDefault";
+
 impl Fault {
     /// Of a call that may have taken `ms_max`, by the limit of that name.
     pub(super) fn of_call(error: &wasmtime::Error, ms_max: u64, limit: &str, state: &mut HostState) -> Self {
         // What the rule logged as an error just before: the words of its panic.
         let said = state.take_last_error();
+        let has_words = said.is_some();
         let (kind, words) = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => (FaultKind::Deadline, format!("stopped after {ms_max} ms ({limit})")),
             _ if state.wanted_too_much() => {
@@ -46,7 +50,9 @@ impl Fault {
         };
         let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
         let names: Vec<&str> = frames.iter().filter_map(|frame| frame.func_name()).collect();
-        Self::new(kind, words).with_stack(stack(&names))
+        // Where an interpreter was says nothing of the rule that it ran, and the words do.
+        let stack = if has_words && names.contains(&INTERPRETER) { Vec::new() } else { stack(&names) };
+        Self::new(kind, words).with_stack(stack)
     }
 }
 

@@ -101,7 +101,7 @@ impl Guest {
                 events_left: limits.instance_events_max,
                 _counted: Counted::new(&shared.metrics.of_plugin(&of.plugin).instances),
             }),
-            Ok((_, _, Err(words))) => Err(Fault::new(FaultKind::Init, words).of_start("init")),
+            Ok((_, _, Err(words))) => Err(Fault::answered(words).of_start("init")),
             Err(error) => {
                 let fault = Fault::of_call(&error, limits.init_ms_max, "init_ms_max", store.data_mut());
                 Err(fault.of_start("init"))
@@ -167,7 +167,7 @@ impl Guest {
         self.store.data_mut().end_code_change();
         match changed {
             Ok((Ok(()),)) => Ok(()),
-            Ok((Err(words),)) => Err(Fault::new(FaultKind::Init, words).of_start(what)),
+            Ok((Err(words),)) => Err(Fault::answered(words).of_start(what)),
             Err(error) => {
                 let fault = Fault::of_call(&error, self.upgrade_ms_max, "upgrade_ms_max", self.store.data_mut());
                 Err(fault.of_start(what))

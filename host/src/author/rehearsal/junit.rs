@@ -7,28 +7,35 @@ use std::fmt::Write as _;
 
 /// The whole document.
 pub(super) fn xml(played: &[Played<'_>]) -> String {
+    document(|xml| played.iter().for_each(|one| suite(xml, one)))
+}
+
+/// The document if nothing could be played: what a CI server kept of the run before must not pass for this one's.
+pub(super) fn nothing_played(what: &str, why: &str) -> String {
+    document(|xml| error(xml, &text(what), "preparation", &text(why)))
+}
+
+fn document(fill: impl FnOnce(&mut String)) -> String {
     let mut xml =
         String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"volley plugin test\">\n");
-    for one in played {
-        suite(&mut xml, one);
-    }
+    fill(&mut xml);
     xml.push_str("</testsuites>\n");
     xml
+}
+
+/// A suite of one case, which could not be looked at.
+fn error(xml: &mut String, suite: &str, case: &str, words: &str) {
+    let _ = writeln!(xml, "  <testsuite name=\"{suite}\" tests=\"1\" failures=\"0\" errors=\"1\" time=\"0\">");
+    let _ =
+        writeln!(xml, "    <testcase classname=\"{suite}\" name=\"{case}\"><error message=\"{words}\"/></testcase>");
+    xml.push_str("  </testsuite>\n");
 }
 
 fn suite(xml: &mut String, played: &Played<'_>) {
     let name = text(&played.script.file.display().to_string());
     let verdict = match &played.verdict {
         Ok(verdict) => verdict,
-        Err(fault) => {
-            let words = text(&fault.report());
-            let _ = writeln!(xml, "  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" errors=\"1\" time=\"0\">");
-            let _ = writeln!(
-                xml,
-                "    <testcase classname=\"{name}\" name=\"init\"><error message=\"{words}\"/></testcase>"
-            );
-            return xml.push_str("  </testsuite>\n");
-        }
+        Err(fault) => return error(xml, &name, "init", &text(&fault.report())),
     };
     let failed = |at: usize| verdict.failures.iter().find(|failure| failure.at == at);
     // One that is not looked at is a case only if the rule failed in it.

@@ -15,10 +15,11 @@ mod stage;
 mod verdict;
 mod wanted;
 
-use super::component::{Named, ServerLimits, compile};
+use super::component::{Compiled, Named, ServerLimits, compile};
 use crate::commands::{WrongUsage, layout};
 use crate::limits::Limits;
 use crate::router::{Fault, Rule};
+use crate::toolchain::Language;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use report::Style;
@@ -102,22 +103,14 @@ impl Played<'_> {
 impl Test {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let limits = self.limits.all().map_err(WrongUsage)?;
-        // What is wrong with the files is told before anything is built.
-        let mut scripts = self.scripts()?;
-        let named = Named::find(&self.what)?;
-        let compiled = match compile(&named.bytes, &limits)? {
-            Ok(compiled) => compiled,
-            Err(words) => bail!("{} does not fit the contract:\n  - {}", named.file.display(), words.join("\n  - ")),
-        };
-        if self.accept {
-            // That takes time, in which their author may go on with them.
-            scripts = self.scripts()?;
-        }
+        let (scripts, compiled) = self.prepare(&limits).or_else(|error| {
+            let (what, why) = (self.what.display().to_string(), format!("{error:#}"));
+            self.report_to_ci(|| junit::nothing_played(&what, &why))?;
+            Err(error)
+        })?;
         let config = self.config.as_deref();
         let played: Vec<_> = scripts.iter().map(|script| play(&compiled.rule, script, config, &limits)).collect();
-        if let Some(file) = &self.junit {
-            std::fs::write(file, junit::xml(&played)).with_context(|| format!("can't write {}", file.display()))?;
-        }
+        self.report_to_ci(|| junit::xml(&played))?;
         if self.accept {
             return self.accept(&played);
         }
@@ -130,6 +123,27 @@ impl Test {
         let failed = played.iter().filter(|played| !played.passed()).count();
         anyhow::ensure!(failed == 0, "{failed} of {} failed", layout::count(played.len(), "file"));
         Ok(())
+    }
+
+    /// The recorded events, and the rule that they are played to.
+    fn prepare(&self, limits: &Limits) -> anyhow::Result<(Vec<Script>, Compiled)> {
+        // What is wrong with the files is told before anything is built.
+        let mut scripts = self.scripts()?;
+        let named = Named::find(&self.what)?;
+        let compiled = match compile(&named.bytes, limits)? {
+            Ok(compiled) => compiled,
+            Err(words) => bail!("{} does not fit the contract:\n  - {}", named.file.display(), words.join("\n  - ")),
+        };
+        if self.accept {
+            // That takes time, in which their author may go on with them.
+            scripts = self.scripts()?;
+        }
+        Ok((scripts, compiled))
+    }
+
+    fn report_to_ci(&self, xml: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let Some(file) = &self.junit else { return Ok(()) };
+        std::fs::write(file, xml()).with_context(|| format!("can't write {}", file.display()))
     }
 
     /// Writes what came into the files, as far as it can be expected.
@@ -151,6 +165,7 @@ impl Test {
         let files = if !self.events.is_empty() {
             self.events.clone()
         } else if self.what.is_dir() {
+            Language::of(&self.what)?;
             recorded(&self.what)?
         } else if !self.what.exists() {
             bail!("there is no such file or folder: {}", self.what.display());
