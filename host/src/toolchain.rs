@@ -28,7 +28,7 @@ mod wasi;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 pub use language::Language;
 
 /// A component that has been built.
@@ -48,6 +48,9 @@ pub struct Built {
 pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built> {
     // Canonical, because the folders that are kept out of the bytes have to match what cargo sees.
     let dir = dir.canonicalize().with_context(|| format!("no such folder: {}", dir.display()))?;
+    if !dir.is_dir() {
+        bail!("{} is a file: name the folder of the rule", dir.display());
+    }
     let Made { file, component: usual, toolchain, turn: _turn } = match Language::of(&dir)? {
         Language::Rust => rust(&dir)?,
         Language::C => c::build(&dir)?,

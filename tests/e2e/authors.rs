@@ -162,7 +162,9 @@ fn inspect_shows_what_a_component_is_made_of() {
     let scratch = Scratch::new();
     for bad in [&b"nonsense"[..], b"\0asm\x01\0\0\0"] {
         let file = component_file(scratch.path(), bad);
-        assert!(failed(&run(&["plugin", "inspect", &file])).contains("not a valid component"));
+        let said = failed(&run(&["plugin", "inspect", &file]));
+        assert!(said.contains("not a valid component") && said.lines().count() == 1, "{said}");
+        assert!(failed(&run(&["plugin", "build", &file])).contains("is a file: name the folder of the rule"));
     }
     // What a component calls its things reaches no terminal as it is.
     let odd = edited(&std::fs::read(probe).expect("the probe"), b"guest_probe", b"\x1b[2J_probe_");

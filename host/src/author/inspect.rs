@@ -26,6 +26,9 @@ impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let named = Named::find(&self.what)?;
         let no_component = |words: String| anyhow!("{} is not a valid component: {words}", named.file.display());
+        if !named.bytes.starts_with(b"\0asm") {
+            return Err(no_component("it does not begin as WebAssembly does".into()));
+        }
         // It is validated before anything is believed of it.
         let outline = Outline::of(&named.bytes).map_err(no_component)?;
         let wit = wit_text(&named.bytes).map_err(no_component)?;

@@ -19,6 +19,7 @@
 //!   compared. A join with anything else in its place is a 400, one without it just has no such attribute.
 //! - An attribute that is not in the config, an empty list, and more than 31 values in one event are a 400.
 //! - Attributes are those of the moment of the join: a session that gets another token is known by it once it joins anew.
+//! - A session that leaves the topic while another rule routes it is known until it ends, or joins and leaves again.
 //! - Whoever may publish reaches whom it wants: who that is, tokens and keys say. Joins and leaves are announced to nobody.
 //!
 //! # What is kept

@@ -19,7 +19,8 @@
 //! - Sessions without a user are not counted, so a dashboard can watch unseen.
 //! - All routes of the plugin share one list, so they have one config. For another list push the component again, under
 //!   another name.
-//! - A client that is gone without a word is online until its session has lingered out.
+//! - A client that is gone without a word is online until its session has lingered out; one that leaves a topic while
+//!   another rule routes it, until its session ends.
 //! - The list names no more than 10,000 users, or 512 KiB of names; `more` says how many others are online. A change names
 //!   no more than 1,000, the next ones follow at once.
 //!

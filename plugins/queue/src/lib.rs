@@ -23,6 +23,8 @@
 //!   leaves or ends, it is another attempt's; who has lost it in this way and acknowledges it all the same gets a 403.
 //! - After `attempts_max` attempts a job is dead: for a week an operator finds it in the table `dead` (`volley tables dump
 //!   queue:dead`), and a line in the log.
+//! - A worker that leaves or ends while another rule routes the topic is not missed: its jobs come back when they are late,
+//!   but it is given more, and each is an attempt. So let a queue's topics be the queue's.
 //! - An `id` that is in the queue already is a 403, so a put may be repeated until its job is done. It has 64 bytes at
 //!   most, a job's data 64 KiB; more is a 400.
 //!

@@ -10,8 +10,8 @@
 //!
 //! With `"words": ["damn"]`, of `{"say": "Damn it"}` most subscribers get `{"say": "**** it"}`, moderators what was said.
 //!
-//! - A word is letters and digits between others, whatever its capitals; a part of a longer word is none. Texts that mean
-//!   to get around this (`d4mn`) do: it is a list of words, no judge.
+//! - A word is letters and digits between others, whatever its capitals, letter by letter (`STRASSE` is not `straße`); a
+//!   part of a longer word is none. Texts that mean to get around this (`d4mn`) do: it is a list of words, no judge.
 //! - In JSON all texts are looked at, how deep they are, and however they are escaped; names of members stay. Everything
 //!   else is passed on byte for byte. Text is looked at as a whole, binary data is a 400.
 //! - What stands under `claims` a token has said, where clients show tokens; anything else a client says of itself.

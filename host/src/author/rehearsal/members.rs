@@ -41,6 +41,9 @@ impl Member<'_> {
 
 /// The members of an object on one line, in their order; each key once.
 pub(super) fn members(object: &str) -> Result<Vec<Member<'_>>, Wrong> {
+    if object.starts_with('\u{feff}') {
+        return Err(Wrong::new(0, "a byte order mark comes first: save the file as UTF-8 without one"));
+    }
     serde_json::from_str::<IgnoredAny>(object).map_err(|error| {
         // serde_json counts from 1, and says the place once more in its words.
         let words = error.to_string();
@@ -130,6 +133,7 @@ mod tests {
     fn mistakes_have_a_place() {
         let wrong = |line: &str| members(line).unwrap_err();
         assert_eq!(wrong("[1]"), Wrong::new(0, "an object is expected: {…}"));
+        assert!(wrong("\u{feff}{}").words.starts_with("a byte order mark"));
         assert_eq!(wrong(r#"{"a":1,"a":2}"#), Wrong::new(7, "\"a\" is said twice"));
         assert_eq!(wrong(r#"{"a":1 "b":2}"#).at, 7);
         assert!(wrong(r#"{"a":"#).words.starts_with("this is no JSON: EOF"));
