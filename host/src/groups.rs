@@ -264,10 +264,10 @@ impl Scope {
     }
 
     /// Whom the event has let in or out, and which of the two it did last.
-    pub fn changed_by(&self, event: u64, group: &[u8]) -> Vec<(u64, bool)> {
+    pub fn changed_by(&self, own: Past, group: &[u8]) -> Vec<(u64, bool)> {
         let members = self.members.lock();
         let of_group = (Term::from(group), 0)..=(Term::from(group), u64::MAX);
-        let changed = members.before.right_after(of_group, event);
+        let changed = members.before.right_after(of_group, own);
         changed.map(|((_, pid), left)| (*pid, left.copied().unwrap_or_else(|| members.contains(group, *pid)))).collect()
     }
 

@@ -46,6 +46,8 @@ pub struct Past {
     pub moment: u64,
     /// The event; [`NOBODY`] leaves in what events changed.
     pub event: u64,
+    /// What the event changed before that moment was another rule's doing, which failed on it.
+    pub since: u64,
 }
 
 /// The changes of one table or scope, kept under its lock.
@@ -219,16 +221,16 @@ impl<K: Ord + Clone, V> History<K, V> {
         self.changes.values().flat_map(|changes| unseen(changes, past)).map(|change| change.growth).sum()
     }
 
-    /// By how much all of it has grown by what the event did, as far as that is remembered.
-    pub fn growth_by(&self, event: u64) -> i64 {
-        self.changes.values().flatten().filter(|change| change.event == event).map(|change| change.growth).sum()
+    /// By how much all of it has grown by what the event itself did, as far as that is remembered.
+    pub fn growth_by(&self, own: Past) -> i64 {
+        self.changes.values().flatten().filter(|change| !is_of_others(change, own)).map(|change| change.growth).sum()
     }
 
-    /// The keys of the range that the event has changed, with what they had right after it did so for the last time; none
-    /// where that is what they have.
-    pub fn right_after(&self, range: impl RangeBounds<K>, event: u64) -> impl Iterator<Item = (&K, Option<&V>)> {
+    /// The keys of the range that the event itself has changed, with what they had right after it did so for the last time;
+    /// none where that is what they have.
+    pub fn right_after(&self, range: impl RangeBounds<K>, own: Past) -> impl Iterator<Item = (&K, Option<&V>)> {
         self.changes.range(range).filter_map(move |(key, changes)| {
-            let last = changes.iter().rposition(|change| change.event == event)?;
+            let last = changes.iter().rposition(|change| !is_of_others(change, own))?;
             Some((key, changes.get(last + 1).map(|change| &change.before)))
         })
     }
@@ -252,7 +254,7 @@ impl<K, V> Drop for History<K, V> {
 
 /// Not the event's own.
 fn is_of_others<V>(change: &Change<V>, past: Past) -> bool {
-    change.event != past.event || past.event == NOBODY
+    change.event != past.event || past.event == NOBODY || change.moment <= past.since
 }
 
 /// Changes of a key that the past does not see: later ones, and the event's own if they were the last by then. Where
@@ -264,4 +266,28 @@ fn unseen<V>(changes: &VecDeque<Change<V>>, past: Past) -> impl Iterator<Item = 
         seen -= 1;
     }
     changes.range(seen..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a rule has failed on an event, another one may route it; what the first one did was taken for its own.
+    #[test]
+    fn what_an_event_did_for_a_rule_that_failed_is_anothers() {
+        let feed = Arc::new(Feed::default());
+        let _from_the_beginning = feed.look_back();
+        let mut history = History::new(feed.clone());
+        let (failed, other) = (7, 8);
+        history.record(failed, "k", 0, 0, 1);
+        let since = feed.look_back().moment();
+        history.record(failed, "k", 1, 0, 0);
+        history.record(other, "l", 0, 0, 1);
+        let own = |since| Past { moment: u64::MAX, event: failed, since };
+        assert_eq!((history.growth_by(own(0)), history.growth_by(own(since))), (1, 0));
+        assert_eq!((history.before(&"k", own(0)), history.before(&"k", own(since))), (Some(&0), Some(&1)));
+        let after = |since| history.right_after("k"..="l", own(since)).collect::<Vec<_>>();
+        assert_eq!(after(since), [(&"k", None)]);
+        assert_eq!(history.right_after("l"..="l", own(since)).count(), 0);
+    }
 }

@@ -9,6 +9,7 @@ use crate::protocol::payload;
 use crate::subscriptions::Subscriptions;
 use crate::topic::Topic;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Resolves the lists of one event, within the bounds of one event.
@@ -20,6 +21,27 @@ pub struct Resolver<'a> {
     ops_max: u64,
     /// PIDs that may still be touched.
     pids_left: u64,
+    /// Where what was looked up is wanted.
+    operands: Option<&'a mut Operands>,
+}
+
+/// What sets were made of, as it was looked up.
+#[derive(Default)]
+pub struct Operands {
+    subscribers: BTreeMap<String, Vec<u64>>,
+    groups: BTreeMap<(String, Vec<u8>), Vec<u64>>,
+}
+
+impl Operands {
+    /// Who was subscribed to a topic, if anything was made of that.
+    pub fn subscribers(&self, topic: &str) -> Option<&[u64]> {
+        self.subscribers.get(topic).map(Vec::as_slice)
+    }
+
+    /// Who was in a group, if anything was made of that.
+    pub fn members(&self, scope: &str, group: &[u8]) -> Option<&[u64]> {
+        self.groups.get(&(scope.to_owned(), group.to_owned())).map(Vec::as_slice)
+    }
 }
 
 /// Why there is no list, in words for the plugin's author.
@@ -35,7 +57,13 @@ impl<'a> Resolver<'a> {
         limits: &Limits,
     ) -> Self {
         let (ops_max, pids_left) = (limits.expression_ops_max, limits.recipients_max);
-        Self { plugin, topic, subscriptions, groups, ops_max, pids_left }
+        Self { plugin, topic, subscriptions, groups, ops_max, pids_left, operands: None }
+    }
+
+    /// What it looks up is wanted there. Of what is looked up twice, the first time.
+    #[must_use]
+    pub fn noting(self, operands: Option<&'a mut Operands>) -> Self {
+        Self { operands, ..self }
     }
 
     /// The list.
@@ -44,6 +72,7 @@ impl<'a> Resolver<'a> {
             Recipients::Subscribers => {
                 let mut list = Vec::new();
                 self.subscriptions.copy_into(self.topic.as_str(), &mut list);
+                self.note_subscribers(self.topic.as_str(), &list);
                 self.touch(list)
             }
             Recipients::Pids(list) => self.touch(list).map(as_set),
@@ -108,14 +137,28 @@ impl<'a> Resolver<'a> {
         let mut list = Vec::new();
         match op {
             SetOp::Pids(pids) => list = pids,
-            SetOp::Subscribers(topic) => self.subscriptions.copy_into(&topic, &mut list),
+            SetOp::Subscribers(topic) => {
+                self.subscriptions.copy_into(&topic, &mut list);
+                self.note_subscribers(&topic, &list);
+            }
             SetOp::Members { scope, group } => match self.groups.open(&Caller::of(self.plugin.clone()), &scope) {
-                Ok(scope) => scope.copy_into(&group, &mut list),
+                Ok(members) => {
+                    members.copy_into(&group, &mut list);
+                    if let Some(operands) = &mut self.operands {
+                        operands.groups.entry((scope, group)).or_insert_with(|| list.clone());
+                    }
+                }
                 Err(denied) => return Err(format!("the scope {scope:?} of a recipient expression: {denied}")),
             },
             SetOp::Union | SetOp::Intersection | SetOp::Subtract => {}
         }
         self.touch(list).map(as_set)
+    }
+
+    fn note_subscribers(&mut self, topic: &str, list: &[u64]) {
+        if let Some(operands) = &mut self.operands {
+            operands.subscribers.entry(topic.to_owned()).or_insert_with(|| list.to_vec());
+        }
     }
 
     fn touch(&mut self, list: Vec<u64>) -> Result<Vec<u64>, BadList> {

@@ -59,6 +59,11 @@ pub struct Timer {
     pub data: Payload,
 }
 
+/// Whether a timer can wait so long.
+pub fn check_delay(delay_ms: u64) -> Allowed<()> {
+    if delay_ms > TIMER_MS_MAX { badarg("a timer waits a year at most") } else { Ok(()) }
+}
+
 impl Timers {
     /// None yet.
     pub fn new(limits: Arc<Limits>) -> Self {
@@ -67,9 +72,7 @@ impl Timers {
 
     /// Sets a timer for the plugin that calls; its id cancels it.
     pub fn set(&self, by: &Caller, delay_ms: u64, topic: Topic, data: Payload) -> Allowed<u64> {
-        if delay_ms > TIMER_MS_MAX {
-            return badarg("a timer waits a year at most");
-        }
+        check_delay(delay_ms)?;
         let mut waiting = self.timetable.waiting.lock();
         let held = waiting.of_plugin.entry(by.plugin.clone()).or_default();
         let bytes = data.len() as u64;

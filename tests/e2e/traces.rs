@@ -244,6 +244,47 @@ fn all_that_a_rule_can_ask_of_the_host_is_replayed() {
     assert!(why.contains(&format!("is in the group \"own-{}\" of s", rooms[0])), "{why}");
 }
 
+/// A replay let in, opened and set what no bound stood in the way of there: only what tables refuse was recorded.
+#[test]
+fn what_a_bound_refused_is_refused_again() {
+    let limits = ["group_members_max=2", "recipients_max=3", "tables_max=1", "table_call_max=2"];
+    let limits: Vec<&str> = limits.iter().flat_map(|limit| ["--limit", limit]).collect();
+    let (server, folder) = (Server::start_with_probe(&limits), Scratch::new());
+    let operator = Operator::of(&server, "probe");
+    let mut ann = Session::on(&server, "probe.room");
+    let crowd: Vec<Session> = (0..4).map(|_| Session::on(&server, "probe.crowd")).collect();
+    let [one, two, three, _] = [0, 1, 2, 3].map(|at: usize| bits(&crowd[at].pid));
+    for keys in [["a1", "a2"], ["a3", "a4"]] {
+        ann.publish("probe.room", &json!({"do": "table", "name": "t", "op": {"insert": keys.map(|key| [key, "x"])}}));
+    }
+    record(&operator, &json!({}));
+    let year_ms = 366_u64 * 24 * 3_600_000;
+    for (request, status) in [
+        (json!({"do": "group", "scope": "s", "op": {"join": ["g", [one, two, three]]}}), 200),
+        (json!({"do": "group", "scope": "s", "op": {"join": ["g", [one, two]]}}), 200),
+        (json!({"do": "group", "scope": "s", "op": {"get_members": "g"}}), 200),
+        (json!({"do": "table", "name": "another", "op": "open"}), 200),
+        (json!({"do": "table", "name": "another", "op": "size"}), 200),
+        (json!({"do": "timer", "delay_ms": year_ms + 1, "data": "never"}), 403),
+        (json!({"do": "timer", "delay_ms": year_ms, "data": "late"}), 200),
+        (json!({"do": "expr", "steps": [{"subscribers": "probe.crowd"}]}), 502),
+        (json!({"do": "table", "name": "t", "op": {"select": {"prefix": "a", "limit": 1000}}}), 200),
+    ] {
+        let answer = ann.try_publish("probe.room", &request);
+        assert_eq!(answer.status, status, "{request}: {answer}");
+    }
+    let trace = trace_file(&operator, &folder);
+    let (code, said) = replay(&trace, guests::probe(), &[]);
+    assert!(code == Some(0) && said.ends_with("9 events: 9 the same, 0 different\n"), "{said}");
+    let recorded = events(&std::fs::read_to_string(&trace).expect("the trace"));
+    let denied: Vec<&str> = recorded.iter().filter_map(|event| event["met"]["denied"][0]["call"].as_str()).collect();
+    assert_eq!(denied, ["join", "open", "open"]);
+    // Of a page it was told as much as fits into a call.
+    let walk = recorded.last().expect("the walk")["event"].as_str().expect("a number").to_owned();
+    let why = explain(&trace, &walk, &[]);
+    assert!(["\"a1\"", "\"a2\""].iter().all(|key| why.contains(key)) && !why.contains("\"a3\""), "{why}");
+}
+
 #[test]
 fn another_version_shows_whom_it_would_reach() {
     let folder = Scratch::new();

@@ -103,7 +103,13 @@ pub(super) fn writes(trace: &Trace, met: &Met) -> Vec<Change> {
 pub(super) fn denials(met: &Met) -> Vec<String> {
     let words = |denial: &crate::trace::Denial| {
         let keys = denial.keys.iter().map(crate::trace::Term::words).collect::<Vec<_>>().join(", ");
-        format!("{} on table {}, key {keys}: {}", denial.call, denial.table, denial.limit)
+        let what = match &*denial.call {
+            "open" => format!("to open table {}", denial.table),
+            "open-scope" => format!("to open scope {}", denial.table),
+            "join" => format!("join of group {keys} of {}", denial.table),
+            call => format!("{call} on table {}, key {keys}", denial.table),
+        };
+        format!("{what}: {}", denial.limit)
     };
     met.denied.iter().map(words).collect()
 }

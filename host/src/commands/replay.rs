@@ -61,7 +61,11 @@ impl ReplayTrace {
         let component = component(&self.plugin)?;
         let mut replay = Replay::new(&trace, &component, self.config.map(|config| config.to_string()))?;
         let (mut events, mut differences) = (0, Vec::new());
-        for recorded in trace.events.iter().filter(|recorded| self.event.is_none_or(|id| id == recorded.line.event)) {
+        for recorded in &trace.events {
+            if self.event.is_some_and(|id| id != recorded.line.event) {
+                replay.learn(recorded);
+                continue;
+            }
             let played = replay.play(&trace, recorded)?;
             events += 1;
             let difference = Difference::between(&trace, recorded, &played);
@@ -72,7 +76,7 @@ impl ReplayTrace {
         if let Some(id) = self.event.filter(|_| events == 0) {
             anyhow::bail!("the trace has no event {id}");
         }
-        let different = differences.iter().filter(|difference| !difference.is_none()).count();
+        let different = differences.iter().filter(|difference| difference.counts()).count();
         let report = Report {
             plugin: trace.header.plugin.clone(),
             recorded: trace.versions.values().map(|of| called(&of.sha256, of.release.as_deref())).collect(),

@@ -4,6 +4,7 @@ use crate::caller::Caller;
 use crate::event::{Answer, Event, Unrouted};
 use crate::outcome::{Outcome, Refusal, SetOp};
 use crate::pid::Pid;
+use crate::recipients::Operands;
 use crate::router::{Fault, Mounted};
 use crate::shared::Shared;
 use crate::trace::convert::{self, What, pids};
@@ -31,7 +32,8 @@ struct Asked {
 /// What came of it.
 struct Delivered {
     outcome: Outcome,
-    lists: Vec<List>,
+    /// None if the host could not use the answer.
+    lists: Option<Vec<List>>,
     subscribers: trace::Subscribers,
     groups: Vec<GroupTouch>,
 }
@@ -58,28 +60,35 @@ impl Draft {
         self.asked = Some(Asked { by, met, said: said.clone() });
     }
 
-    /// The lists were resolved, just now.
+    /// The lists were resolved, or could not be, from these sets. What they were not looked up for is looked up now.
     pub(super) fn resolved<'a>(
         &mut self,
         event: &Event,
         outcome: Outcome,
-        lists: impl Iterator<Item = &'a Vec<u64>>,
+        operands: &Operands,
+        lists: Option<impl Iterator<Item = &'a Vec<u64>>>,
         plugin: &Arc<str>,
         shared: &Shared,
     ) {
-        let subscribers = subscribers(event, &outcome, shared);
+        let subscribers = subscribers(event, &outcome, operands, shared);
         let by = Caller::of(plugin.clone());
         let groups = convert::named_groups(&outcome, |scope, group| {
+            if let Some(members) = operands.members(scope, group) {
+                let mut members = members.to_vec();
+                members.sort_unstable();
+                return members;
+            }
             let scope = shared.groups.find(&by, scope).ok().flatten();
             scope.map_or_else(Vec::new, |scope| scope.members(&by, group))
         });
-        let lists = lists.map(|pids| List { pids: pids.clone(), ended: Vec::new() }).collect();
+        let lists = lists.map(|lists| lists.map(|pids| List { pids: pids.clone(), ended: Vec::new() }).collect());
         self.delivered = Some(Delivered { outcome, lists, subscribers, groups });
     }
 
     /// One on the list of a delivery, counted from zero, did not get it: its session had ended.
     pub(super) fn had_ended(&mut self, delivery: usize, pid: Pid) {
-        if let Some(list) = self.delivered.as_mut().and_then(|delivered| delivered.lists.get_mut(delivery)) {
+        let lists = self.delivered.as_mut().and_then(|delivered| delivered.lists.as_mut());
+        if let Some(list) = lists.and_then(|lists| lists.get_mut(delivery)) {
             list.ended.push(pid);
         }
     }
@@ -91,21 +100,26 @@ impl Draft {
         let Some(Asked { by, met, said }) = asked else { return };
         let Some(mut met) = met else { return recording.leave_out() };
         let (mut instead, mut unrouted, mut seen) = (None, None, trace::Subscribers::new());
-        let mut routed = Routed::default();
+        let routed;
         if let Some(Delivered { outcome, lists, subscribers, groups }) = delivered {
             let delivery = |(to, mut list): (_, List)| {
                 list.ended.sort_unstable();
                 Delivery { ended: list.ended, ..Delivery::of(to, Some(&list.pids)) }
             };
-            routed.deliveries = outcome.deliveries.iter().zip(lists).map(delivery).collect();
-            routed.remove = pids(&outcome.remove);
+            routed = match lists {
+                Some(lists) => Routed {
+                    deliveries: outcome.deliveries.iter().zip(lists).map(delivery).collect(),
+                    remove: pids(&outcome.remove),
+                },
+                None => Routed::as_said(&outcome),
+            };
             seen = subscribers;
             met.name(groups);
         } else {
             let nobody = Outcome::default();
             let outcome = if let Ok(Ok(outcome)) = &said { outcome } else { &nobody };
             routed = Routed::as_said(outcome);
-            seen.extend(subscribers(event, outcome, shared));
+            seen.extend(subscribers(event, outcome, &Operands::default(), shared));
         }
         let said = match (said, answer) {
             // The host could not use the answer.
@@ -150,12 +164,14 @@ impl Draft {
     }
 }
 
-fn subscribers(event: &Event, outcome: &Outcome, shared: &Shared) -> trace::Subscribers {
+fn subscribers(event: &Event, outcome: &Outcome, operands: &Operands, shared: &Shared) -> trace::Subscribers {
     let named = convert::steps(outcome);
     let named = named.filter_map(|step| if let SetOp::Subscribers(topic) = step { Some(topic.as_str()) } else { None });
     let of_topic = |topic: &str| {
-        let mut list = Vec::new();
-        shared.subscriptions.copy_into(topic, &mut list);
+        let mut list = operands.subscribers(topic).map_or_else(Vec::new, <[u64]>::to_vec);
+        if operands.subscribers(topic).is_none() {
+            shared.subscriptions.copy_into(topic, &mut list);
+        }
         list.sort_unstable();
         (topic.to_owned(), pids(&list))
     };

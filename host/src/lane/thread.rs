@@ -17,7 +17,7 @@ use crate::pid::Pid;
 use crate::plugin::Alarm;
 use crate::plugin_logs::Level;
 use crate::protocol::message;
-use crate::recipients::Resolver;
+use crate::recipients::{Operands, Resolver};
 use crate::session::ExitReason;
 use crate::shared::Shared;
 use crate::topic::Topic;
@@ -240,22 +240,23 @@ impl LaneThread {
     /// Resolves everything before anything becomes visible, so that an event fails as a whole.
     fn deliver(&mut self, event: &Event, mut outcome: Outcome) -> Answer {
         self.wait_for_disk()?;
-        let recorded = self.guests.draft().is_some().then(|| outcome.clone());
+        let mut recorded = self.guests.draft().is_some().then(|| (outcome.clone(), Operands::default()));
         let remove = std::mem::take(&mut outcome.remove);
         let prepared = if remove.len() as u64 > self.shared.limits.recipients_max {
             Err("the rule removed more PIDs than recipients_max".into())
         } else {
-            self.prepare(event, outcome)
+            self.prepare(event, outcome, recorded.as_mut().map(|(_, operands)| operands))
         };
+        if let (Some(draft), Some((outcome, operands))) = (self.guests.draft(), recorded) {
+            let lists = prepared.as_ref().ok().map(|prepared| prepared.iter().map(|(list, _)| list));
+            draft.resolved(event, outcome, &operands, lists, &self.plugin, &self.shared);
+        }
         let prepared = prepared.map_err(|words| {
             if let Some((_, config)) = self.guests.generation().row(&event.topic) {
                 self.guests.drop_one(config);
             }
             self.failed(event, &Fault::new(FaultKind::Answer, words))
         })?;
-        if let Some((draft, outcome)) = self.guests.draft().as_mut().zip(recorded) {
-            draft.resolved(event, outcome, prepared.iter().map(|(list, _)| list), &self.plugin, &self.shared);
-        }
         let mut recipients = 0;
         for (at, (pids, message)) in prepared.iter().enumerate() {
             let had_ended = |pid| self.guests.draft().iter_mut().for_each(|draft| draft.had_ended(at, pid));
@@ -280,9 +281,14 @@ impl LaneThread {
         if self.shared.tables.wait_until_written(at_most) { Ok(()) } else { Err(Unrouted::Unwritten) }
     }
 
-    fn prepare(&self, event: &Event, outcome: Outcome) -> Result<Vec<Prepared>, String> {
+    fn prepare(
+        &self,
+        event: &Event,
+        outcome: Outcome,
+        operands: Option<&mut Operands>,
+    ) -> Result<Vec<Prepared>, String> {
         let Shared { limits, subscriptions, groups, .. } = &*self.shared;
-        let resolver = Resolver::new(&self.plugin, &event.topic, subscriptions, groups, limits);
+        let resolver = Resolver::new(&self.plugin, &event.topic, subscriptions, groups, limits).noting(operands);
         let mut forwarded = None;
         resolver.resolve_all(outcome.deliveries, limits, |data| match data {
             None => forwarded.get_or_insert_with(|| self.render(event, own_data(event))).clone(),

@@ -2,7 +2,7 @@
 
 use super::Played;
 use crate::pid::Pid;
-use crate::trace::{Answer, Delivery, EventLine, GroupTouch, Met, Recorded, Term, Trace, values_words};
+use crate::trace::{Answer, Delivery, EventLine, GroupTouch, Met, Op, Recorded, Term, To, Trace, values_words};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -38,6 +38,9 @@ pub struct Difference {
     /// What the trace does not know well enough, in sentences. No difference by itself.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub uncertain: BTreeSet<String>,
+    /// Somebody else changed what the recorded version read, while it read: what differs may be due to that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub raced: bool,
 }
 
 /// As it was recorded, and as it is now.
@@ -105,13 +108,26 @@ impl Difference {
                 difference.compare_tables(&line.met, met);
                 difference.compare_groups(trace, &line.met, met);
                 difference.compare_timers(&line.met, met);
-                difference.note_unknown(recorded, met);
+                difference.note_unknown(recorded, played, met);
             }
             None => {
                 difference.uncertain.insert("what it wrote is not compared: there was no room to note it".into());
             }
         }
+        let met = &line.met;
+        difference.raced = !difference.is_none()
+            && (met.tables.iter().any(|touch| touch.raced && (touch.read || touch.told.is_some()))
+                || met.groups.iter().any(|touch| touch.raced && touch.is_looked_at()));
+        if difference.raced {
+            let words = "somebody else changed what it read while it did, so what differs here is not counted";
+            difference.uncertain.insert(words.into());
+        }
         difference
+    }
+
+    /// Whether something differs, and not only since others did something at the same time.
+    pub fn counts(&self) -> bool {
+        !self.is_none() && !self.raced
     }
 
     /// Whether nothing differs.
@@ -200,8 +216,21 @@ impl Difference {
     }
 
     /// What the rule now looked at, and the trace knows nothing of.
-    fn note_unknown(&mut self, recorded: &Recorded, now: &Met) {
+    fn note_unknown(&mut self, recorded: &Recorded, played: &Played, now: &Met) {
         let known = &recorded.line.met;
+        let addressed = deliveries(&played.answer).iter().flat_map(|delivery| match &delivery.to {
+            To::Expr(ops) => &ops[..],
+            To::Subscribers | To::Pids => &[],
+        });
+        for op in addressed {
+            if let Op::Subscribers(topic) = op
+                && !recorded.subscribers.contains_key(topic)
+            {
+                self.uncertain.insert(format!(
+                    "it addresses the subscribers of {topic}: taken as what the trace said of them last, if it did"
+                ));
+            }
+        }
         for touch in now.tables.iter().filter(|touch| touch.read || touch.told.is_some()) {
             if !known.tables.iter().any(|known| known.table == touch.table && known.key == touch.key)
                 && !known.pages.iter().any(|page| page.table == touch.table && touch.key.0.starts_with(&page.prefix.0))

@@ -2,7 +2,8 @@
 //! it, time and chance come from the trace, and the rule is asked. The same trace and component give the same answers.
 //!
 //! What it cannot know: keys and groups that the recorded version did not touch (they are taken as absent, and it is told
-//! which), what a rule keeps in its own memory, and the layout that a version would first bring the tables into, if it
+//! which), who subscribed by then to a topic that no answer has named since, what others changed while the event was routed,
+//! what a rule keeps in its own memory, and the layout that a version would first bring the tables into, if it
 //! migrates. An object that expires does not, here.
 
 mod differences;
@@ -75,6 +76,9 @@ impl Replay {
         let mounted = mount(&plugin, &rule, "null");
         let info = Guest::describe(&mounted, &shared).map_err(|fault| anyhow!("{fault}"))?;
         let (by, instances, subscribed) = (Caller::of(plugin.clone()), BTreeMap::new(), BTreeMap::new());
+        for recorded in &trace.events {
+            world::open_tables_of_others(&shared, &by, &recorded.line.met);
+        }
         Ok(Self { shared, plugin, by, rule, info, config, instances, subscribed })
     }
 
@@ -107,7 +111,7 @@ impl Replay {
         let (answer, named) = match said {
             // It did not come to lists then, and so it does not here.
             Ok(Ok(outcome)) if line.unrouted.is_some() => (Answer::Routed(Routed::as_said(&outcome)), Vec::new()),
-            said => self.answer(&event, said),
+            said => self.answer(&event, &line.met, said),
         };
         let met = met.map(|mut met| {
             met.name(named);
@@ -130,32 +134,40 @@ impl Replay {
         }
     }
 
+    /// Who subscribes to topics is known from here on, until the trace says something else; also by an event that is not played.
+    pub fn learn(&mut self, recorded: &Recorded) {
+        let subscriptions = &self.shared.subscriptions;
+        for (topic, pids) in &recorded.subscribers {
+            let Ok(topic) = topic.parse::<Topic>() else { continue };
+            let before = self.subscribed.insert(topic.clone(), pids.clone());
+            for pid in before.iter().flat_map(|before| before.iter()) {
+                subscriptions.remove(&topic, *pid);
+            }
+            for pid in &**pids {
+                subscriptions.add(&topic, *pid);
+            }
+        }
+    }
+
     /// What the recorded version met with is there, and nothing else.
     fn set_world(&mut self, recorded: &Recorded) {
+        self.learn(recorded);
         let (shared, line) = (&self.shared, &recorded.line);
-        let wanted = recorded.subscribers.iter().filter_map(|(topic, pids)| Some((topic.parse().ok()?, pids.clone())));
-        let wanted: BTreeMap<Topic, Arc<[Pid]>> = wanted.collect();
-        for (topic, pids) in self.subscribed.iter().filter(|(topic, pids)| wanted.get(*topic) != Some(*pids)) {
-            for pid in &**pids {
-                shared.subscriptions.remove(topic, *pid);
-            }
-        }
-        for (topic, pids) in &wanted {
-            for pid in &**pids {
-                shared.subscriptions.add(topic, *pid);
-            }
-        }
         if let (Kind::Join, Some(joiner)) = (line.kind, line.sender) {
             // It becomes a subscriber when the rule has agreed.
             shared.subscriptions.remove(&line.topic, joiner);
         }
-        self.subscribed = wanted;
         world::set(shared, &self.by, &line.met);
     }
 
     fn clear_world(&self, line: &EventLine, met: Option<&Met>) {
         if let (Kind::Join, Some(joiner)) = (line.kind, line.sender) {
-            self.shared.subscriptions.remove(&line.topic, joiner);
+            let was_there = self.subscribed.get(&line.topic).is_some_and(|pids| pids.contains(&joiner));
+            if was_there {
+                self.shared.subscriptions.add(&line.topic, joiner);
+            } else {
+                self.shared.subscriptions.remove(&line.topic, joiner);
+            }
         }
         world::clear(&self.shared, &self.by, &line.met);
         if let Some(met) = met {
@@ -164,7 +176,12 @@ impl Replay {
     }
 
     /// As it stands in a trace; and the groups that it names, as they are.
-    fn answer(&mut self, event: &Event, said: Result<Result<Outcome, Refusal>, Fault>) -> (Answer, Vec<GroupTouch>) {
+    fn answer(
+        &mut self,
+        event: &Event,
+        recorded: &Met,
+        said: Result<Result<Outcome, Refusal>, Fault>,
+    ) -> (Answer, Vec<GroupTouch>) {
         let fault = |kind: &str, words: String| Answer::Fault(crate::trace::Fault { kind: kind.into(), words });
         let outcome = match said {
             Ok(Ok(outcome)) => outcome,
@@ -179,6 +196,7 @@ impl Replay {
         if outcome.remove.len() as u64 > limits.recipients_max {
             return (fault("answer", "the rule removed more PIDs than recipients_max".into()), Vec::new());
         }
+        world::resolve(&self.shared, &self.by, recorded);
         let named = named_groups(&outcome, |scope, group| {
             groups.find(&self.by, scope).ok().flatten().map_or_else(Vec::new, |scope| scope.members(&self.by, group))
         });

@@ -10,19 +10,19 @@ use crate::groups::Scope;
 use crate::history::{NOBODY, Past, Since};
 use crate::pid::Pid;
 use crate::shared::Shared;
-use crate::tables::Table;
+use crate::tables::{PageBefore, Table};
 use crate::topic::Topic;
 use crate::trace::{
     Cancelled, Counted, Data, Denial, GroupTouch, Membership, Met, Opened, Page, TableTouch, Term, Timer,
 };
+use foldhash::fast::FixedState;
 use indexmap::IndexMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 /// What a call on a table names, and does.
 pub(super) struct Named<'a> {
-    /// As the contract calls it.
-    pub(super) call: &'static str,
     pub(super) reads: bool,
     pub(super) writes: bool,
     pub(super) keys: &'a [Vec<u8>],
@@ -33,16 +33,64 @@ pub(super) struct Named<'a> {
 /// Prefix, beyond which key, how many objects.
 type OfWalk<'a> = (&'a [u8], Option<&'a [u8]>, u32);
 
+/// A call that a bound may stand against: which, on what, and with what.
+#[derive(Hash)]
+pub(crate) struct Made {
+    pub(crate) call: &'static str,
+    /// The table or scope.
+    pub(crate) on: String,
+    pub(crate) keys: Vec<Vec<u8>>,
+}
+
+impl Made {
+    pub(crate) fn new(call: &'static str, on: String, keys: Vec<Vec<u8>>) -> Self {
+        Self { call, on, keys }
+    }
+}
+
+/// How often an event has made the same call, by its hash.
+#[derive(Default)]
+pub(crate) struct Calls(HashMap<u64, u32>);
+
+impl Calls {
+    /// The number of this one, counted from zero.
+    pub(crate) fn count(&mut self, made: &Made) -> u32 {
+        let count = self.0.entry(FixedState::with_seed(0).hash_one(made)).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
 /// One event's notes.
 pub(crate) struct Notes {
     since: Since,
     event: u64,
     tables: IndexMap<(usize, Vec<u8>), OnKey>,
     groups: IndexMap<(usize, Vec<u8>), OnGroup>,
+    walked: Vec<Walked>,
+    calls: Calls,
     /// What needs no looking up.
     pub(super) met: Met,
     /// There was no room for all of it.
     is_torn: bool,
+}
+
+/// What was seen of a table, page by page: all keys from the one on to the other.
+struct Walked {
+    table: usize,
+    prefix: Vec<u8>,
+    beyond: Option<Vec<u8>>,
+    /// None if no further page came.
+    until: Option<Vec<u8>>,
+}
+
+impl Walked {
+    fn has(&self, (table, key): &(usize, Vec<u8>)) -> bool {
+        self.table == *table
+            && key.starts_with(&self.prefix)
+            && self.beyond.as_ref().is_none_or(|beyond| key > beyond)
+            && self.until.as_ref().is_none_or(|until| key <= until)
+    }
 }
 
 /// What was done with a key of a table, or with a group: something in `of`, which had `before`.
@@ -85,6 +133,8 @@ impl Notes {
             event,
             tables: IndexMap::new(),
             groups: IndexMap::new(),
+            walked: Vec::new(),
+            calls: Calls::default(),
             met: Met::default(),
             is_torn: false,
         })
@@ -92,7 +142,12 @@ impl Notes {
 
     fn at(&self, moment: u64, event: u64) -> Past {
         // A call that was refused at once has seen nothing, and says when the one before it saw something.
-        Past { moment: moment.max(self.since.moment()), event }
+        Past { moment: moment.max(self.since.moment()), event, since: self.since.moment() }
+    }
+
+    /// What the event itself has done by now. What it did for a rule that failed on it, is another's.
+    fn own(&self) -> Past {
+        self.at(u64::MAX, self.event)
     }
 
     fn weigh(&mut self, bytes: usize) {
@@ -108,14 +163,7 @@ impl Notes {
     }
 
     /// A call on a table was made.
-    pub(super) fn on_table<T>(
-        &mut self,
-        table: &Arc<Table>,
-        named: &Named<'_>,
-        moment: u64,
-        answer: &Allowed<T>,
-        shared: &Shared,
-    ) {
+    pub(super) fn on_table(&mut self, table: &Arc<Table>, named: &Named<'_>, moment: u64, shared: &Shared) {
         let as_seen = self.at(moment, NOBODY);
         self.on_open(table, shared);
         for key in named.keys {
@@ -123,21 +171,58 @@ impl Notes {
             self.on_key(table, key, seen, named.reads, named.writes, moment);
         }
         if let Some((prefix, after, limit)) = named.page {
-            // One key more than the page has: it says that there is another page.
-            let page = table.page_before(as_seen, prefix, after, limit as usize, |_| false);
-            let mut left = limit as usize;
-            for (key, seen) in page {
-                let is_on_it = left > 0;
-                left = left.saturating_sub(seen.len());
-                self.on_key(table, &key, seen, is_on_it, false, moment);
-            }
+            let fits = u64::from(limit).min(shared.limits.table_call_max) as usize;
+            let (page, is_cut) = table.page_before(as_seen, prefix, after, fits, |_| false);
+            self.on_page(table, (prefix, after), page, is_cut, moment, fits);
             let (table, prefix, after) = (self.on_open(table, shared), Term::from(prefix), after.map(Term::from));
             self.met.pages.push(Page { table, prefix, after, limit });
         }
-        if let Err(Denied::Limit(limit)) = answer {
-            let keys = named.keys.iter().map(|key| Term(key.clone())).collect();
-            let (call, table, limit) = (named.call.into(), self.on_open(table, shared), (*limit).into());
-            self.met.denied.push(Denial { call, table, keys, limit });
+    }
+
+    /// A page was read. What an earlier walk had seen there and this one does not, or the other way round, somebody else has
+    /// changed meanwhile, if the event has not.
+    fn on_page(
+        &mut self,
+        table: &Arc<Table>,
+        (prefix, after): (&[u8], Option<&[u8]>),
+        page: PageBefore,
+        is_cut: bool,
+        moment: u64,
+        fits: usize,
+    ) {
+        let until = if is_cut { page.last().map(|(key, _)| key.clone()) } else { None };
+        let (id, beyond) = (Arc::as_ptr(table).addr(), after.map(<[u8]>::to_vec));
+        let walked = Walked { table: id, prefix: prefix.to_vec(), beyond, until };
+        // As long as nobody has changed anything there is nothing to be compared.
+        if self.since.now() != self.since.moment() {
+            let on_page: HashSet<&Vec<u8>> = page.iter().map(|(key, _)| key).collect();
+            let known = self.tables.keys().filter(|at| walked.has(at) && !on_page.contains(&at.1));
+            let gone: Vec<Vec<u8>> = known.map(|(_, key)| key.clone()).collect();
+            for key in gone {
+                self.on_key(table, &key, Vec::new(), true, false, moment);
+            }
+        }
+        let (last, mut left) = (page.len().saturating_sub(1), fits);
+        for (at, (key, seen)) in page.into_iter().enumerate() {
+            // One that is not on it says only that there is another page.
+            let is_on_it = left > 0 && !(is_cut && at == last);
+            left = left.saturating_sub(seen.len());
+            let at = (id, key);
+            if !self.tables.contains_key(&at) && self.walked.iter().any(|walked| walked.has(&at)) {
+                self.on_key(table, &at.1, Vec::new(), true, false, moment);
+            }
+            self.on_key(table, &at.1, seen, is_on_it, false, moment);
+        }
+        self.walked.push(walked);
+    }
+
+    /// A call was made that a bound may have stood against.
+    pub(super) fn on_call(&mut self, made: Made, denied: Option<&Denied>) {
+        self.weigh(size_of::<(u64, u32)>());
+        let nth = Some(self.calls.count(&made));
+        if let Some(Denied::Limit(limit)) = denied {
+            let keys = made.keys.into_iter().map(Term).collect();
+            self.met.denied.push(Denial { call: made.call.into(), table: made.on, keys, nth, limit: (*limit).into() });
         }
     }
 
@@ -166,7 +251,7 @@ impl Notes {
 
     /// The size of a table was asked for, and told.
     pub(super) fn on_size(&mut self, table: &Arc<Table>, objects: u64, shared: &Shared) {
-        let (own, table) = (table.growth_by(self.event), self.on_open(table, shared));
+        let (own, table) = (table.growth_by(self.own()), self.on_open(table, shared));
         self.weigh(size_of::<Counted>() + table.len());
         self.met.counted.push(Counted { table, objects, own });
     }
@@ -225,7 +310,7 @@ impl Notes {
         for ((_, key), touch) in std::mem::take(&mut self.tables) {
             let OnKey { of: table, before, told, reads, writes, raced } = touch;
             let raced = raced || (writes && table.values_before(of_others, &key) != before);
-            let after = writes.then(|| table.values_right_after(self.event, &key).unwrap_or_else(|| before.clone()));
+            let after = writes.then(|| table.values_right_after(self.own(), &key).unwrap_or_else(|| before.clone()));
             let (table, key, before) = (name_of(&table, shared), Term(key), terms(before));
             let (told, after) = (told.map(terms), after.map(terms));
             met.tables.push(TableTouch { table, key, read: reads, before, told, after, raced });
@@ -233,7 +318,7 @@ impl Notes {
         for ((_, group), touch) in std::mem::take(&mut self.groups) {
             let OnGroup { of: scope, before, told, reads, writes, raced } = touch;
             let raced = raced || (writes && members(&scope, of_others, &group) != before);
-            let after = writes.then(|| with(&before, scope.changed_by(self.event, &group)));
+            let after = writes.then(|| with(&before, scope.changed_by(self.own(), &group)));
             let (scope, group) = (scope_name(&scope, shared), Term(group));
             let [told, after] = [told, after].map(|bits| bits.map(|bits| pids(&bits).collect()));
             let before = pids(&before).collect();

@@ -4,7 +4,7 @@ use crate::clock;
 use crate::denied::{Allowed, Denied};
 use crate::limits;
 use crate::pid::Pid;
-use crate::router::notes::Named;
+use crate::router::notes::{Calls, Made};
 use crate::sessions::Sessions;
 use crate::standstill;
 use crate::trace::{Counted, Denial, EventLine, Kind, Met};
@@ -37,6 +37,7 @@ pub(crate) struct Given {
     /// Who has ended; everybody else that a rule wants in a group lives.
     dead: HashSet<Pid>,
     denied: Vec<Denial>,
+    calls: Calls,
     /// How many objects tables have that are not in the trace, each time the rule asks; less than none when there were
     /// fewer than the trace has, which came later.
     unseen: HashMap<String, Series<i64>>,
@@ -79,6 +80,7 @@ impl Given {
             // Whoever's exit it is has ended, whether the live rule tried or not.
             dead: dead.iter().copied().chain(line.sender.filter(|_| line.kind == Kind::Exit)).collect(),
             denied: denied.clone(),
+            calls: Calls::default(),
             unseen: unseen(&line.met),
         }
     }
@@ -114,12 +116,14 @@ impl Given {
         }
     }
 
-    /// The bound that stood against the same call on a table.
-    pub(super) fn denies(&self, table: &str, named: &Named<'_>) -> Option<&'static str> {
+    /// The bound that stood against the same call, made as often before.
+    pub(super) fn denies(&mut self, made: &Made) -> Option<&'static str> {
+        let now = self.calls.count(made);
         let same = |denial: &&Denial| {
-            denial.call == named.call
-                && denial.table == table
-                && denial.keys.iter().map(|key| &key.0).eq(named.keys.iter())
+            denial.call == made.call
+                && denial.table == made.on
+                && denial.keys.iter().map(|key| &key.0).eq(made.keys.iter())
+                && denial.nth.is_none_or(|nth| nth == now)
         };
         self.denied.iter().find(same).map(|denial| bound(&denial.limit))
     }
@@ -193,5 +197,32 @@ impl Source {
             Self::Host => None,
             Self::Given(given) => Some(given),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Term;
+
+    /// It was denied whenever the same call was made, also when there was room for it.
+    #[test]
+    fn a_call_is_denied_as_often_as_it_was() {
+        let denial = |nth| Denial {
+            call: "insert".into(),
+            table: "p:t".into(),
+            keys: vec![Term(b"k".to_vec())],
+            nth,
+            limit: "max-objects".into(),
+        };
+        let made = || Made::new("insert", "p:t".into(), vec![b"k".to_vec()]);
+        let denied = |denial| {
+            let mut given = Given { denied: vec![denial], ..Given::default() };
+            [0; 3].map(|_| given.denies(&made()).is_some())
+        };
+        assert_eq!(denied(denial(Some(1))), [false, true, false]);
+        assert_eq!(denied(denial(None)), [true; 3], "older traces do not say which");
+        let mut given = Given { denied: vec![denial(Some(0))], ..Given::default() };
+        assert_eq!(given.denies(&Made::new("insert", "p:t".into(), vec![b"other".to_vec()])), None);
     }
 }

@@ -112,7 +112,7 @@ impl Tape {
 
     /// As things were when the live instance had answered: for it, or without what it did itself.
     pub(crate) fn after(&self, for_live: bool) -> Past {
-        Past { moment: self.end, event: if for_live { NOBODY } else { self.event } }
+        Past { moment: self.end, event: if for_live { NOBODY } else { self.event }, since: 0 }
     }
 
     /// The shadow makes a call. If the live instance made it, too, this is where it was; else where the last one was.
@@ -126,6 +126,6 @@ impl Tape {
             }
             None => (None, None),
         };
-        Meeting { past: Past { moment: self.moment, event: self.event }, limit, dead }
+        Meeting { past: Past { moment: self.moment, event: self.event, since: 0 }, limit, dead }
     }
 }

@@ -9,6 +9,7 @@ mod table;
 mod unwritten;
 
 pub use objects::{CounterOp, Kind, Object, Options, Page};
+pub use past::PageBefore;
 pub use table::Table;
 pub use unwritten::{Batch, Changes, Held, KeptValues, TableChanges, Unwritten};
 

@@ -9,6 +9,9 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// Keys, each with what it had.
+pub type PageBefore = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
+
 impl Table {
     /// What a key had.
     pub fn values_before(&self, past: Past, key: &Vec<u8>) -> Vec<Vec<u8>> {
@@ -22,14 +25,14 @@ impl Table {
     }
 
     /// By how many objects it has grown by what the event did.
-    pub fn growth_by(&self, event: u64) -> i64 {
-        self.state.lock().history.growth_by(event)
+    pub fn growth_by(&self, own: Past) -> i64 {
+        self.state.lock().history.growth_by(own)
     }
 
     /// What a key had right after the event changed it for the last time; none if it did not.
-    pub fn values_right_after(&self, event: u64, key: &Vec<u8>) -> Option<Vec<Vec<u8>>> {
+    pub fn values_right_after(&self, own: Past, key: &Vec<u8>) -> Option<Vec<Vec<u8>>> {
         let state = self.state.lock();
-        let (key, left) = state.history.right_after(key..=key, event).next()?;
+        let (key, left) = state.history.right_after(key..=key, own).next()?;
         Some(left.or_else(|| state.objects.get(key)).map_or_else(Vec::new, |stored| values(stored)))
     }
 
@@ -38,8 +41,8 @@ impl Table {
         self.state.lock().history.is_changed(key, since, past)
     }
 
-    /// What the first keys that start with the prefix and are beyond `after` had: as many as asked for, or one more than
-    /// fit into an answer.
+    /// What the first keys that start with the prefix and are beyond `after` had; and whether the last of them does not fit
+    /// into an answer any more, and says only that there is another page.
     pub fn page_before(
         &self,
         past: Past,
@@ -47,7 +50,7 @@ impl Table {
         after: Option<&[u8]>,
         keys_max: usize,
         skip: impl Fn(&Vec<u8>) -> bool,
-    ) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
+    ) -> (PageBefore, bool) {
         let state = self.state.lock();
         let range = (page_start(prefix, after), Bound::Unbounded);
         let of_prefix = |key: &&Vec<u8>| key.starts_with(prefix);
@@ -64,10 +67,10 @@ impl Table {
             bytes += weigh(key, stored);
             page.push((key.clone(), values(stored)));
             if is_full {
-                break;
+                return (page, true);
             }
         }
-        page
+        (page, false)
     }
 
     /// An empty table of the same kind and owner that nobody else sees, and that weighs so much at most.

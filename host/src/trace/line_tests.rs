@@ -62,12 +62,8 @@ fn met() -> impl Strategy<Value = Met> {
         },
     );
     let memberships = (".{0,3}", pid(), terms()).prop_map(|(scope, pid, groups)| Membership { scope, pid, groups });
-    let denied = (".{0,3}", ".{0,3}", terms(), ".{0,3}").prop_map(|(call, table, keys, limit)| Denial {
-        call,
-        table,
-        keys,
-        limit,
-    });
+    let denied = (".{0,3}", ".{0,3}", terms(), of(any::<u32>()), ".{0,3}")
+        .prop_map(|(call, table, keys, nth, limit)| Denial { call, table, keys, nth, limit });
     let timers = (of(any::<u64>()), of(".{0,3}"), any::<u64>(), ".{0,3}", data())
         .prop_map(|(id, limit, delay_ms, topic, data)| Timer { id, limit, delay_ms, topic, data });
     let cancelled = (any::<u64>(), flag()).prop_map(|(id, was_waiting)| Cancelled { id, was_waiting });

@@ -188,16 +188,19 @@ pub struct Membership {
     pub groups: Vec<Term>,
 }
 
-/// A call on a table that was not done.
+/// A call that was not done: on a table or a scope, or one that was to open it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Denial {
     /// The call, as the contract names it.
     pub call: String,
-    /// On which table.
+    /// On which table or scope.
     pub table: String,
-    /// With which keys.
+    /// With which keys, or which group.
     pub keys: Vec<Term>,
+    /// How often the event had made the same call before; what older traces do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u32>,
     /// The bound that was reached.
     pub limit: String,
 }

@@ -82,7 +82,11 @@ impl Trace {
                 }
                 self.users.extend(event.users.iter().map(|(pid, name)| (*pid, name.clone())));
                 subscribers.extend(event.subscribers.iter().map(|(topic, pids)| (topic.clone(), pids[..].into())));
-                let known = event.topics().filter_map(|topic| Some((topic.clone(), subscribers.get(&topic)?.clone())));
+                let told = event.subscribers.keys().cloned();
+                let known = event.topics().chain(told).filter_map(|topic| {
+                    let pids = subscribers.get(&topic)?.clone();
+                    Some((topic, pids))
+                });
                 self.events.push(Recorded { subscribers: known.collect(), line: event });
             }
             Line::End(end) => self.end = Some(end),

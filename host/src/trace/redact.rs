@@ -5,7 +5,7 @@
 //!
 //! | redacted | taken out |
 //! |---|---|
-//! | `tables` | values, keys, names of groups, and what a rule says: messages, data of timers, words |
+//! | `tables` | values, keys, names of groups, chance, and what a rule says: messages, data of timers, words |
 //! | `data` | that, and what clients say: data and params |
 //! | `config` | that, and the configs of routes |
 //! | `users` | that, names of users, the pattern that chose the topics, and the names that JSON gives its members |
@@ -163,8 +163,12 @@ impl Redaction {
             membership.groups.iter_mut().for_each(|group| self.group(&membership.scope, group));
         }
         for denial in &mut met.denied {
-            denial.keys.iter_mut().for_each(|key| self.key(&denial.table, key));
+            for key in &mut denial.keys {
+                if denial.call == "join" { self.group(&denial.table, key) } else { self.key(&denial.table, key) }
+            }
         }
+        // What a rule makes of chance, such as a code that invites somebody, it keeps and says.
+        met.random.iter_mut().for_each(|number| *number = 0);
         for timer in &mut met.timers {
             self.data(&mut timer.data);
             timer.topic = self.topic(&timer.topic);

@@ -6,7 +6,7 @@ use crate::trace::{Denial, FellBack, GroupTouch, Line, Membership, Page, Routed,
 use std::collections::BTreeMap;
 
 /// Each stands where only what it is called can stand.
-const SECRETS: [(&str, Redacted); 18] = [
+const SECRETS: [(&str, Redacted); 19] = [
     ("valuea", Redacted::Tables),
     ("valueb", Redacted::Tables),
     ("valuec", Redacted::Tables),
@@ -17,6 +17,7 @@ const SECRETS: [(&str, Redacted); 18] = [
     ("messagea", Redacted::Tables),
     ("messageb", Redacted::Tables),
     ("4711", Redacted::Tables),
+    ("998877665544", Redacted::Tables),
     ("timera", Redacted::Tables),
     ("faulta", Redacted::Tables),
     ("dataa", Redacted::Data),
@@ -78,6 +79,7 @@ fn line() -> EventLine {
                 call: "insert".into(),
                 table: "chat:rooms".into(),
                 keys: vec![term("keyb")],
+                nth: Some(0),
                 limit: "max-bytes".into(),
             }],
             timers: vec![Timer {
@@ -87,6 +89,7 @@ fn line() -> EventLine {
                 topic: "user.alice".into(),
                 data: text("timera"),
             }],
+            random: vec![998_877_665_544],
             ..Met::default()
         },
         answer: Answer::Routed(Routed { deliveries: vec![delivery(text("messagea bob"))], remove: Vec::new() }),

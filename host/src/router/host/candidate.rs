@@ -6,6 +6,7 @@ use crate::denied::{Allowed, Denied};
 use crate::groups::Scope;
 use crate::journal::Journal;
 use crate::router::handles::{OpenScope, OpenTable};
+use crate::router::notes::Made;
 use crate::tables::{self, Options, Table};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,14 +55,16 @@ impl HostState {
 impl HostState {
     /// Opens a table; for an instance that is not live nothing is changed by it.
     pub(super) fn find_table(&mut self, name: &str, options: &Options) -> Allowed<Arc<Table>> {
-        let tables = &self.shared.tables;
         if let Stage::Live = self.stage {
-            let table = tables.open(&self.caller, name, options.clone())?;
+            let made = self.is_traced().then(|| Made::new("open", name.into(), Vec::new()));
+            let open = |state: &mut Self| state.shared.tables.open(&state.caller, name, options.clone());
+            let table = self.call_bounded(made, open)?;
             if let Some(notes) = &mut self.notes {
                 notes.on_open(&table, &self.shared);
             }
             return Ok(table);
         }
+        let tables = &self.shared.tables;
         if let Some(table) = tables.find(&self.caller, name, options)? {
             return Ok(table);
         }
@@ -78,10 +81,11 @@ impl HostState {
 
     /// Opens a scope, likewise.
     pub(super) fn find_scope(&mut self, name: &str) -> Allowed<Arc<Scope>> {
-        let groups = &self.shared.groups;
         if let Stage::Live = self.stage {
-            return groups.open(&self.caller, name);
+            let made = self.is_traced().then(|| Made::new("open-scope", name.into(), Vec::new()));
+            return self.call_bounded(made, |state| state.shared.groups.open(&state.caller, name));
         }
+        let groups = &self.shared.groups;
         if let Some(scope) = groups.find(&self.caller, name)? {
             return Ok(scope);
         }

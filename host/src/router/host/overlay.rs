@@ -24,8 +24,7 @@ impl Touched {
     /// For notes. Whatever is answered depends on what is there, but for a plain insert.
     pub(super) fn named(&self) -> Named<'_> {
         let page = self.page.as_ref().map(|(prefix, after, limit)| (&prefix[..], after.as_deref(), *limit));
-        let (call, reads, writes) = (self.name, self.name != "insert", self.writes);
-        Named { call, reads, writes, keys: &self.keys, page }
+        Named { reads: self.name != "insert", writes: self.writes, keys: &self.keys, page }
     }
 }
 
@@ -66,7 +65,7 @@ impl TableOverlay {
                 stays
             });
             let skip = |key: &Vec<u8>| self.written.contains_key(key);
-            for (key, values) in self.table.page_before(past, prefix, after.as_deref(), *limit as usize, skip) {
+            for (key, values) in self.table.page_before(past, prefix, after.as_deref(), *limit as usize, skip).0 {
                 self.scratch.put_values(&key, values);
                 copied.push(key);
             }

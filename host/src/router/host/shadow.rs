@@ -13,11 +13,12 @@ use crate::groups::Scope;
 use crate::history::{NOBODY, Past};
 use crate::limits::Limits;
 use crate::pid::Pid;
-use crate::router::notes::Notes;
+use crate::router::notes::{Made, Notes};
 use crate::router::source::{Given, Source};
 use crate::router::tape::{Chance, Meeting, Tape, call_id};
 use crate::shared::Shared;
 use crate::tables::Table;
+use crate::timers;
 use crate::topic::Topic;
 use crate::trace::Met;
 use std::collections::{HashSet, VecDeque};
@@ -99,7 +100,7 @@ impl HostState {
         }
         let noted = self.notes.is_some().then(|| (topic.clone(), data.clone()));
         let answer = match self.source.given() {
-            Some(given) => given.set_timer(),
+            Some(given) => timers::check_delay(delay_ms).and_then(|()| given.set_timer()),
             None => self.shared.timers.set(&self.caller, delay_ms, topic, data),
         };
         if let (Some(notes), Some((topic, data))) = (&mut self.notes, noted) {
@@ -165,23 +166,36 @@ impl HostState {
             let past = allow(&shadow.meet(id))?;
             return shadow.table(table, &self.shared.limits).call(past, &self.caller, touched, call);
         }
-        let answer = match self.denied_before(table, &touched) {
-            Some(limit) => Err(Denied::Limit(limit)),
-            None => call(table, &self.caller),
-        };
+        let made = || Made::new(touched.name, name_of(table, &self.shared), touched.keys.clone());
+        let made = self.is_traced().then(made);
+        let answer = self.call_bounded(made, |state| call(table, &state.caller));
         if let Some(tape) = &mut self.tape {
             tape.called(id, self.caller.moment(), &answer, Vec::new());
         }
         if let Some(notes) = &mut self.notes {
-            notes.on_table(table, &touched.named(), self.caller.moment(), &answer, &self.shared);
+            notes.on_table(table, &touched.named(), self.caller.moment(), &self.shared);
         }
         answer
     }
 
-    /// The bound that stood against the same call when it was recorded.
-    fn denied_before(&mut self, table: &Arc<Table>, touched: &Touched) -> Option<&'static str> {
-        let given = self.source.given()?;
-        given.denies(&self.shared.tables.name_of(table)?, &touched.named())
+    /// Whether calls are noted, or were when what is given was recorded.
+    pub(super) fn is_traced(&self) -> bool {
+        self.notes.is_some() || matches!(self.source, Source::Given(_))
+    }
+
+    /// Makes a call, if no bound stood against the same one when it was recorded. None is made that is not traced.
+    pub(super) fn call_bounded<T>(
+        &mut self,
+        made: Option<Made>,
+        call: impl FnOnce(&mut Self) -> Allowed<T>,
+    ) -> Allowed<T> {
+        let Some(made) = made else { return call(self) };
+        let denied = self.source.given().and_then(|given| given.denies(&made));
+        let answer = denied.map_or_else(|| call(self), |limit| Err(Denied::Limit(limit)));
+        if let Some(notes) = &mut self.notes {
+            notes.on_call(made, answer.as_ref().err());
+        }
+        answer
     }
 
     pub(super) fn count_objects(&mut self, table: &Arc<Table>) -> u64 {
@@ -230,7 +244,12 @@ impl HostState {
         if let Some(given) = self.source.given() {
             given.revive(pids, &self.shared.sessions);
         }
-        let answer = scope.join(&self.caller, group, pids, &mut dead);
+        let made = || {
+            let name = self.shared.groups.name_of(scope).unwrap_or_default();
+            Made::new("join", name, vec![group.to_vec()])
+        };
+        let made = self.is_traced().then(made);
+        let answer = self.call_bounded(made, |state| scope.join(&state.caller, group, pids, &mut dead));
         if let Some(notes) = &mut self.notes {
             notes.on_dead(&dead);
             notes.on_group(scope, group, false, true, self.caller.moment());
@@ -296,7 +315,7 @@ impl Shadowing {
     fn meet(&mut self, id: u64) -> Meeting {
         match &mut self.tape {
             Some(tape) => tape.meet(id),
-            None => Meeting { past: Past { moment: u64::MAX, event: NOBODY }, limit: None, dead: None },
+            None => Meeting { past: Past { moment: u64::MAX, event: NOBODY, since: 0 }, limit: None, dead: None },
         }
     }
 
@@ -317,6 +336,10 @@ impl Shadowing {
         });
         &mut self.scopes[at]
     }
+}
+
+fn name_of(table: &Arc<Table>, shared: &Shared) -> String {
+    shared.tables.name_of(table).unwrap_or_default()
 }
 
 fn allow(meeting: &Meeting) -> Allowed<Past> {
