@@ -213,6 +213,7 @@ impl Notes {
             }
             self.on_key(table, &at.1, seen, is_on_it, false, moment);
         }
+        self.weigh(size_of::<Walked>() + prefix.len() + after.map_or(0, <[u8]>::len));
         self.walked.push(walked);
     }
 
