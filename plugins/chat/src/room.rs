@@ -223,7 +223,8 @@ impl Room<'_> {
     }
 
     fn mark(self, tag: Tag, user: &str) -> Result<Outcome, Refusal> {
-        if self.table.select(&self.the(tag), MARKS_MAX)?.objects.len() >= MARKS_MAX as usize {
+        let marks = self.table.select(&self.the(tag), MARKS_MAX)?;
+        if marks.next.is_some() || marks.objects.len() >= MARKS_MAX as usize {
             return Err(Refusal::refused(format!(
                 "a room has at most {MARKS_MAX} of each: ops, muted and banned users"
             )));

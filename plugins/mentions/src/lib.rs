@@ -180,9 +180,10 @@ impl Mentions {
 
     /// In place of the oldest, if there are enough. Lanes that do this at the same moment keep one more each.
     fn keep(&self, user: &str, id: u64, mention: &Mention) -> Result<(), Error> {
-        let kept = self.missed.select(&of(user), self.config.missed_max)?.objects;
-        if kept.len() as u64 >= self.config.missed_max.into() {
-            self.missed.delete(&kept[0].0)?;
+        let kept = self.missed.select(&of(user), self.config.missed_max)?;
+        // A page may end early, since it has so many bytes.
+        if kept.next.is_some() || kept.objects.len() as u64 >= self.config.missed_max.into() {
+            self.missed.delete_all(kept.objects.into_iter().take(1).map(|(key, _)| key))?;
         }
         self.missed.insert(&slot(user, id), mention)
     }

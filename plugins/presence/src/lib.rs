@@ -28,7 +28,7 @@
 //!
 //! Two scopes of groups: `users` has each user's sessions, `topics` the sessions in each topic. Sessions that end leave
 //! them by themselves, so nobody stays online because an event was lost. The table `announced` has the users that watchers
-//! believe to be online, `changed` those to be looked at again, `armed` that a timer is under way. All of it ends with the
+//! believe to be online, `unannounced` those there was no room for, `changed` those to be looked at again, `armed` that a timer is under way. All of it ends with the
 //! server, as sessions do. When `changed` is full (a million users), a join is refused; when `announced` is, who comes is
 //! announced once somebody has left.
 //!
@@ -54,6 +54,7 @@ struct Presence {
     users: Scope,
     topics: Scope,
     announced: Table<str, ()>,
+    unannounced: Table<str, ()>,
     changed: Table<str, ()>,
     armed: Table<str, ()>,
 }
@@ -105,6 +106,7 @@ impl Rule for Presence {
             users: Scope::open("users", Reach::Node)?,
             topics: Scope::open("topics", Reach::Node)?,
             announced: Table::open("announced", Options::ordered_set())?,
+            unannounced: Table::open("unannounced", Options::ordered_set())?,
             changed: Table::open("changed", Options::ordered_set())?,
             armed: Table::open("armed", Options::set().ttl(armed_for).max_objects(1))?,
             config,
@@ -169,9 +171,12 @@ impl Presence {
             page.objects.into_iter().map(name).partition(|user| self.is_online(user));
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         // Those who leave make room.
+        let some_wait = self.unannounced.size() > 0;
         for user in offline {
             if self.announced.delete(&user)? {
                 left.push(user);
+            } else if some_wait {
+                self.unannounced.delete(&user)?;
             }
         }
         for user in online {
@@ -180,14 +185,27 @@ impl Presence {
                 Ok(false) => {}
                 Err(full) => {
                     log::error!("{user} is online, which is announced when there is room for it: {full}");
-                    self.changed.insert(&user, &())?;
+                    self.unannounced.insert(&user, &())?;
                 }
             }
+        }
+        if some_wait && !left.is_empty() {
+            self.announce_waiting(left.len())?;
         }
         if joined.is_empty() && left.is_empty() {
             return Ok(Outcome::new());
         }
         Ok(Outcome::new().send(subscribers(), &Message::Change { joined, left }))
+    }
+
+    /// So many have left, and as many others that there was no room for are looked at again.
+    fn announce_waiting(&self, count: usize) -> Result<(), Error> {
+        let waiting = self.unannounced.select("", u32::try_from(count).unwrap_or(u32::MAX))?.objects;
+        for (user, ()) in &waiting {
+            self.changed.insert(&String::from_utf8_lossy(user), &())?;
+        }
+        self.unannounced.delete_all(waiting.into_iter().map(|(user, ())| user))?;
+        self.arm(Duration::from_millis(self.config.diff_ms))
     }
 
     fn is_online(&self, user: &str) -> bool {
@@ -219,6 +237,7 @@ mod tests {
     use std::time::Duration;
     use volley_plugin::testing::{Server, recorded};
     use volley_plugin::{ExitReason, Rule};
+    use volley_plugin::{Options, Table};
 
     #[test]
     fn recorded_events() {
@@ -259,6 +278,35 @@ mod tests {
         server.join("room", bob).unwrap();
         server.wait(Duration::from_secs(1));
         assert_eq!(server.inbox(watcher), [serde_json::json!({"joined": ["ann", "bob"], "left": []})]);
+    }
+
+    /// Those who could not be announced were looked at again and again, and nobody else was.
+    #[test]
+    fn who_finds_no_room_keeps_nobody_online() {
+        let mut server = Server::<Presence>::start("");
+        // Opened once more it has so much room.
+        Table::<str, ()>::open("announced", Options::ordered_set().max_objects(3)).unwrap();
+        let watcher = server.open_nameless();
+        server.join("presence.online", watcher).unwrap();
+        let users = ["m", "n", "o", "a", "b"].map(|user| {
+            let pid = server.open(user);
+            server.join("room", pid).unwrap();
+            server.wait(Duration::from_secs(1));
+            pid
+        });
+        assert_eq!(server.inbox(watcher).len(), 1 + 3);
+        assert_eq!(server.rule().unannounced.size(), 2);
+        server.exit(users[1], ExitReason::Normal);
+        server.wait(Duration::from_secs(2));
+        let changes =
+            [serde_json::json!({"joined": [], "left": ["n"]}), serde_json::json!({"joined": ["a"], "left": []})];
+        assert_eq!(server.inbox(watcher), changes);
+        for user in [0, 2, 3, 4] {
+            server.exit(users[user], ExitReason::Normal);
+        }
+        server.wait(Duration::from_secs(2));
+        let rule = server.rule();
+        assert_eq!([rule.announced.size(), rule.unannounced.size(), rule.changed.size()], [0, 0, 0]);
     }
 
     /// Each of these names is six times as long once it is escaped; a list of all did not fit into an outcome.

@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use volley_plugin::{Key, Pid, Timer};
 
+/// What a job is about, and its place in the queue: written once, however often it changes hands.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Job {
+    pub(crate) place: u64,
+    pub(crate) data: Box<RawValue>,
+}
+
 /// A job is either waiting or held; what it is about is in the table `data`.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -32,8 +32,8 @@
 //!
 //! Jobs are durable, workers and timers are not: after a restart the first worker that joins a queue finds all its jobs
 //! again, also those that somebody had; that attempt does not count. The table `data` has room for 100,000 jobs of all
-//! queues, or 256 MiB of their data; then a put is a 403 with the host's words, and all else goes on. `jobs` has where each
-//! of them is, `workers` and `ready` have the workers, and the order in which they get jobs.
+//! queues, or 256 MiB of their data; then a put is a 403 with the host's words, and all else goes on (a server whose
+//! `table_objects_max` is below 102,000 has no room for that). `jobs` has where each of them is, `workers` and `ready` have the workers, and the order in which they get jobs.
 //!
 //! A job that does not fit into its worker's mailbox any more (`mailbox_bytes_max`) comes to nothing and is an attempt: so
 //! `jobs_per_worker` times the size of a job should be well below that.
@@ -51,14 +51,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use volley_plugin::{Event, Info, Kind, Options, Outcome, Pid, Refusal, Rule, Table, config, export_rule};
 
-use job::Entry;
+use job::{Entry, Job};
 use queue::Queue;
 use worker::Worker;
 
 struct Queues {
     config: Config,
-    /// Written once for each job, however often it changes hands.
-    data: Table<[u8], Box<RawValue>>,
+    data: Table<[u8], Job>,
     jobs: Table<[u8], Entry>,
     dead: Table<[u8], Box<RawValue>>,
     workers: Table<[u8], Worker>,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use volley_plugin::{Error, Outcome, Pid, Refusal, Timer, log, send_after};
 
 use crate::Queues;
-use crate::job::{Alarm, Entry, Held, Message, Tag, Waiting, data_key, key, place, waiting};
+use crate::job::{Alarm, Entry, Held, Job, Message, Tag, Waiting, data_key, key, place, waiting};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Queue<'a> {
@@ -38,11 +38,18 @@ impl Queue<'_> {
             return Err(Refusal::invalid(format!("the data of a job has at most {DATA_BYTES_MAX} bytes")));
         }
         let data_key = data_key(self.topic, &id);
-        if !self.tables.data.insert_new(&data_key, &data.to_owned())? {
-            return Err(Refusal::refused(format!("a job {id} is in the queue already")));
-        }
+        let job = Job { place: self.event, data: data.to_owned() };
+        let place = if self.tables.data.insert_new(&data_key, &job)? {
+            self.event
+        } else {
+            // Where a rule was stopped right here, only its data is there, and nobody would get it. So it is put in again.
+            match self.tables.data.get(&data_key)? {
+                Some(known) if !self.is_there(known.place, &id)? => known.place,
+                _ => return Err(Refusal::refused(format!("a job {id} is in the queue already"))),
+            }
+        };
         let waits = Entry::Waiting(Waiting { id, attempts: 0 });
-        let queued = self.tables.jobs.insert(&waiting(self.topic, self.event), &waits);
+        let queued = self.tables.jobs.insert(&waiting(self.topic, place), &waits);
         Ok(queued.inspect_err(|_| drop(self.tables.data.delete(&data_key)))?)
     }
 
@@ -94,7 +101,7 @@ impl Queue<'_> {
         loop {
             let Some((place, Waiting { id, attempts })) = self.next_job()? else { return Ok(None) };
             let Some(worker) = self.next_worker()? else { return Ok(None) };
-            let Some(data) = self.tables.data.get(&data_key(self.topic, &id))? else {
+            let Some(Job { data, .. }) = self.tables.data.get(&data_key(self.topic, &id))? else {
                 // It was done, or dead, when a rule was stopped.
                 self.tables.jobs.delete(&waiting(self.topic, place))?;
                 continue;
@@ -142,7 +149,7 @@ impl Queue<'_> {
 
     fn bury(self, id: &str, attempts: u32) -> Result<(), Error> {
         let data_key = data_key(self.topic, id);
-        if let Some(data) = self.tables.data.get(&data_key)? {
+        if let Some(Job { data, .. }) = self.tables.data.get(&data_key)? {
             match self.tables.dead.insert(&data_key, &data) {
                 Ok(()) => log::error!("the job {id} is dead after {attempts} attempts; see the table `dead`"),
                 Err(why) => log::error!("the job {id} is dead after {attempts} attempts, and gone: {why}"),
@@ -157,6 +164,11 @@ impl Queue<'_> {
             Entry::Waiting(job) => Some((place(&key), job)),
             Entry::Held(_) => None,
         }))
+    }
+
+    fn is_there(self, place: u64, id: &str) -> Result<bool, Error> {
+        let [waits, held] = self.tables.jobs.get_each([&*waiting(self.topic, place), &*self.key(Tag::Held, id)])?;
+        Ok(waits.is_some() || held.is_some())
     }
 
     fn held(self, id: &str) -> Result<Option<Held>, Error> {

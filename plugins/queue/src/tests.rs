@@ -112,6 +112,23 @@ fn nothing_is_left_of_jobs_that_are_done_or_dead() {
     assert_eq!(server.fire_timers(), 0);
 }
 
+/// A put that was stopped in its middle, or taken to the disk by half, was there for ever, and nobody got it.
+#[test]
+fn a_put_that_was_cut_off_can_be_repeated() {
+    let mut server = Server::<Queues>::start("");
+    put(&mut server, "a", &json!(1));
+    let half = server.rule().jobs.select("", 10).unwrap().objects.into_iter().map(|(key, _)| key);
+    server.rule().jobs.delete_all(half).unwrap();
+    put(&mut server, "a", &json!(1));
+    let again = server.publish("q", None, r#"{"put": {"id": "a", "data": 1}}"#);
+    assert!(again.is_err(), "it is in the queue now");
+    let ann = server.open("ann");
+    server.join("q", ann).unwrap();
+    assert_eq!(jobs(&mut server, ann), ["a 1"]);
+    server.publish("q", ann, r#"{"ack": "a"}"#).unwrap();
+    assert_eq!((server.rule().jobs.size(), server.rule().data.size()), (0, 0));
+}
+
 /// The first version had no room left in which a job could change hands, so a full queue stayed full for ever.
 #[test]
 fn a_full_queue_takes_no_more_and_is_worked_at() {

@@ -52,10 +52,11 @@ impl Queue<'_> {
     pub(crate) fn next_worker(self) -> Result<Option<Pid>, Error> {
         loop {
             let Some((turn, pid)) = self.tables.ready.select(&self.prefix(), 1)?.objects.pop() else { return Ok(None) };
-            if self.tables.workers.get(&self.worker_key(pid))?.is_some() {
+            let worker = self.tables.workers.get(&self.worker_key(pid))?;
+            if worker.is_some_and(|worker| self.turn(pid, &worker) == turn) {
                 return Ok(Some(pid));
             }
-            // A rule was stopped when this one went.
+            // A rule was stopped when this one went, or got a job.
             self.tables.ready.delete_all([turn])?;
         }
     }

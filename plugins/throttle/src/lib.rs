@@ -16,7 +16,7 @@
 //!
 //! # What is kept
 //!
-//! In the table `window-MS-EVENTS` one counter a user that has published within the window. A timer deletes it when the window
+//! In the table `window-MS` one counter, `EVENTS:USER`, a user that has published within the window. A timer deletes it when the window
 //! is over; should that timer never fire (the server has no room for one more, or the topic was routed elsewhere), the
 //! counter goes by itself when the user has been quiet for a window and ten seconds. Nothing outlives a restart of the
 //! server, after which everybody starts afresh. When a million users have a counter, others are refused until one goes. In the scope
@@ -104,10 +104,9 @@ impl Rule for Throttle {
     fn init(text: &str) -> Result<Self, String> {
         let limit: Config = config(text)?;
         limit.check()?;
-        // The lifetime of its objects is a table's, not an object's, and a counter stands still at its limit: so routes with
-        // another config have another table.
+        // The lifetime of its objects is a table's, not an object's: so routes with another window have another table.
         let options = Options::set().ttl(limit.window() + TIMER_LATE).max_objects(USERS_MAX);
-        let counts = Table::open(&format!("window-{}-{}", limit.window_ms, limit.events), options)?;
+        let counts = Table::open(&format!("window-{}", limit.window_ms), options)?;
         Ok(Self { limit, counts, users: Scope::open("users", Reach::Node)? })
     }
 
@@ -130,7 +129,7 @@ impl Throttle {
         // A user's topics may be on several lanes, and a counter is counted up by one at a time: so just one of them sees
         // the first event, and just `events` are let through. Past the limit it stands still, however often it is tried.
         let limit = i64::from(self.limit.events);
-        let count = self.counts.update_counter_until(user, 1, limit, limit + 1)?;
+        let count = self.counts.update_counter_until(&self.counter(user), 1, limit, limit + 1)?;
         if count == 1 {
             self.begin_window(event, user);
         }
@@ -139,6 +138,11 @@ impl Throttle {
             return Err(Refusal::refused(format!("too fast: at most {limit} events within {window:?}")));
         }
         Ok(Outcome::new().forward(subscribers()))
+    }
+
+    /// It stands still at its limit, so routes with another one have counters of their own.
+    fn counter(&self, user: &str) -> String {
+        format!("{}:{user}", self.limit.events)
     }
 
     fn begin_window(&self, event: &Event, user: &str) {
@@ -150,7 +154,7 @@ impl Throttle {
 
     /// One that comes late finds no counter, or ends the next window early: nobody waits longer for it.
     fn window_over(&self, user: &str) -> Result<Outcome, Refusal> {
-        let count = self.counts.take(user)?.unwrap_or(0);
+        let count = self.counts.take(&self.counter(user))?.unwrap_or(0);
         if count <= i64::from(self.limit.events) {
             return Ok(Outcome::new());
         }
@@ -206,8 +210,8 @@ mod tests {
             much.publish("a", ann, &number.to_string()).unwrap();
         }
         let little = Throttle::init(r#"{"events": 1, "window_ms": 60000}"#).unwrap();
-        assert_eq!(little.counts.size(), 0);
-        assert_eq!(much.rule().counts.size(), 1);
+        assert_eq!(much.rule().counts.get(&much.rule().counter("ann")), Ok(Some(10)));
+        assert_eq!(much.rule().counts.get(&little.counter("ann")), Ok(None));
     }
 
     #[test]
