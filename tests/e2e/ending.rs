@@ -1,11 +1,12 @@
 //! Programs that a test runs to their end, which has to come: one that hangs fails its test, with what it has said so far,
 //! instead of holding up the whole run.
 
+use crate::harness::wait_within;
 use std::io::{self, Read};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Enough for a program that builds another one on a busy machine.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -36,21 +37,13 @@ pub(crate) fn ended_in_time(child: Child) -> Output {
 fn ended_within(patience: Duration, mut child: Child) -> Output {
     drop(child.stdin.take());
     let (stdout, stderr) = (Heard::from(child.stdout.take()), Heard::from(child.stderr.take()));
-    let is_over = |child: &mut Child, until: Instant| {
-        while Instant::now() < until {
-            // What it has started may go on, and be heard, after it.
-            if child.try_wait().expect("wait").is_some() && stdout.is_over() && stderr.is_over() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        false
-    };
-    if !is_over(&mut child, Instant::now() + patience) {
+    // What it has started may go on, and be heard, after it.
+    let is_over = |child: &mut Child| child.try_wait().expect("wait").is_some() && stdout.is_over() && stderr.is_over();
+    if wait_within(patience, || is_over(&mut child).then_some(())).is_none() {
         // Once it was waited for, its PID may be another's.
         if child.try_wait().expect("wait").is_none() {
             let _ = Command::new("kill").arg(child.id().to_string()).status();
-            is_over(&mut child, Instant::now() + LAST_WORDS);
+            wait_within(LAST_WORDS, || is_over(&mut child).then_some(()));
         }
         let _ = child.kill();
         let _ = child.wait();

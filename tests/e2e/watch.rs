@@ -2,11 +2,11 @@
 
 use crate::client::{Session, publish};
 use crate::guests;
-use crate::harness::{Scratch, Server, TOPIC_ONLY, volley, wait_until, workspace};
+use crate::harness::{Scratch, Server, TOPIC_ONLY, volley, wait_until, wait_within, workspace};
 use crate::http::{call, get};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn plugin(server: &Server, name: &str) -> Value {
     call(&server.admin, &get(format!("/admin/v1/plugins/{name}"))).json()
@@ -58,11 +58,8 @@ fn what_lies_in_the_folder_at_the_start_is_deployed_too() {
 const BUILT: Duration = Duration::from_mins(5);
 
 fn wait_for_log(server: &Server, times: usize, words: &str) {
-    let started = Instant::now();
-    while server.stderr().matches(words).count() < times {
-        assert!(started.elapsed() < BUILT, "waited {BUILT:?} for {words:?}:\n{}", server.stderr());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let said = || (server.stderr().matches(words).count() >= times).then_some(());
+    assert!(wait_within(BUILT, said).is_some(), "waited {BUILT:?} for {words:?}:\n{}", server.stderr());
 }
 
 fn holds_a_component(folder: &Path) -> bool {
@@ -118,10 +115,7 @@ fn a_crate_is_built_again_and_swapped_on_each_save() {
     // The first save builds, and its `init` fails; the next one is well.
     let server = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let started = Instant::now();
-            while !holds_a_component(&folder.path().join("target")) && started.elapsed() < BUILT {
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            wait_within(BUILT, || holds_a_component(&folder.path().join("target")).then_some(()));
             save("one");
         });
         Server::start_slowly_as(command.env("XDG_DATA_HOME", home.path()), BUILT)

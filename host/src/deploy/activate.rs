@@ -46,13 +46,13 @@ impl Deployer {
         let is_other = active.as_ref().is_some_and(|active| active.id != version.id);
         // Going to the version before goes the way that a rollback goes.
         let back = plugin.before.as_ref().filter(|before| before.version.id == version.id).map(|before| before.back);
-        let laid_out = if is_other && back.is_none() { plugin.is_laid_out_for(&version) } else { None };
+        let no_upgrade = if is_other && back.is_none() { plugin.why_no_upgrade(&version) } else { None };
         let change = match back {
             Some(CodeChange::Down) if active.as_ref().is_some_and(|active| !active.reverses) => {
                 return Err(no_way_back());
             }
             Some(back) if is_other => back,
-            _ if laid_out.is_some() => CodeChange::None,
+            _ if no_upgrade.is_some() => CodeChange::None,
             _ if is_other && version.migrates => CodeChange::Up,
             _ => plugin.change_to(&version)?,
         };
@@ -69,7 +69,7 @@ impl Deployer {
         if wanted.config.is_some() && next.routes.iter().all(|route| route.plugin != name) {
             notes.push("no route names this plugin, so its config goes nowhere: give it with the route".into());
         }
-        notes.extend(laid_out);
+        notes.extend(no_upgrade);
         if change == CodeChange::Up && !version.reverses {
             notes.push(
                 "this version migrates its tables and has no downgrade: there is no rollback, and no falling back"

@@ -160,8 +160,8 @@ impl KnownPlugin {
         self.before.as_ref().is_some_and(can)
     }
 
-    /// If the tables have the layout of that version already: why its upgrade is not called.
-    pub(super) fn is_laid_out_for(&self, version: &Version) -> Option<String> {
+    /// Why the upgrade of that version is not called, if it has one: the tables have its layout already.
+    pub(super) fn why_no_upgrade(&self, version: &Version) -> Option<String> {
         let release = version.release();
         if !version.migrates {
             None

@@ -62,15 +62,16 @@ impl Room<'_> {
         let is_new = self.seat(pid, user)?;
         let came_in = || -> Result<Outcome, Error> {
             let members = self.members(WELCOME_MEMBERS_MAX)?;
+            let subject = subject.and_then(Entry::into_subject);
+            let backlog = self.backlog(next.and_then(Entry::into_next).unwrap_or(0))?;
             if is_new && members.len() == 1 {
                 self.table.insert(&self.slot(Tag::Op, user), &Entry::Mark)?;
             }
+            // The room's end is called off last: if anything fails it is as empty as before.
             if let Some(Entry::Idle(timer)) = idle {
                 timer.cancel();
                 self.table.delete(&self.the(Tag::Idle))?;
             }
-            let subject = subject.and_then(Entry::into_subject);
-            let backlog = self.backlog(next.and_then(Entry::into_next).unwrap_or(0))?;
             let welcome = Message::Welcome { members: &members, subject: subject.as_deref(), backlog: &backlog };
             let outcome = Outcome::new().send(pid, &welcome);
             Ok(if is_new { outcome.send(subscribers() - pid, &Message::Joined(user)) } else { outcome })

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use volley_plugin::testing::Server;
-use volley_plugin::{ExitReason, Pid, Refusal};
+use volley_plugin::{ExitReason, Pid, Refusal, Table};
 
 use crate::Chat;
+use crate::rule::{OPTIONS, ROOMS};
 use crate::state::{Entry, Slot, Tag};
 
 const LOBBY: &str = "chat.lobby";
@@ -188,6 +189,20 @@ fn the_longest_backlog_fits_into_a_welcome() {
     assert_eq!(welcome["backlog"].as_array().unwrap().len(), 50);
     assert_eq!(welcome["members"].as_array().unwrap().len(), (256 << 10) / 255);
     assert!(welcome.to_string().len() < 4 << 20, "{}", welcome.to_string().len());
+}
+
+/// There is room for a member, and none for an op: who was refused stayed in the list, and the room for ever.
+#[test]
+fn who_is_refused_leaves_the_room_as_empty_as_it_was() {
+    let (mut server, [ann]) = lobby(["ann"]);
+    server.leave(LOBBY, ann);
+    let bob = server.open("bob");
+    // Opened once more it has so much room.
+    Table::<str, ()>::open(ROOMS, OPTIONS.max_objects(2)).unwrap();
+    server.join(LOBBY, bob).unwrap_err();
+    assert_eq!(server.rule().table.size(), 1, "the timer that ends it");
+    assert_eq!(server.fire_timers(), 1);
+    assert_eq!(server.rule().table.size(), 0);
 }
 
 #[test]
